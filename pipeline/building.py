@@ -1,0 +1,295 @@
+"""Feed documents from ledger rows: used for the origin by `feeds`, and with other links by `mirrors`.
+
+Entry bytes are kept by (revision, format, base URL) for the life of the process, so a burst renders each entry once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from pipeline import networks
+from pipeline.formats import FORMATS, contract
+from pipeline.kit import limits
+from pipeline.kit.clock import EPOCH
+from pipeline.ledger import deliveries, revisions
+from pipeline.model.document import Document
+from pipeline.model.entry import Entry, FeedHead, Rendered, Tombstone
+from pipeline.model.revision import Revision
+from pipeline.model.settings import Kind, outlet_key
+from pipeline.pages import page_path
+from pipeline.rules.article import from_stored
+from pipeline.rules.identity import feed_identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Container, Mapping, Sequence
+
+    from sqlalchemy import Row
+
+    from pipeline.context import Context
+    from pipeline.formats import Format
+    from pipeline.ledger.engine import Tx
+    from pipeline.model.article import Article
+    from pipeline.model.settings import Feed, Network, Site
+    from pipeline.model.share import Share
+
+EDGE = timedelta(minutes=5)
+TOMBSTONES = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One place in a window: which revision of which article, and its date."""
+
+    article_id: int
+    revision: int
+    sort_at: datetime
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a feed shows, newest first; `next_edge` is when time alone will change it."""
+
+    shown: tuple[Shown, ...]
+    tombstones: tuple[Tombstone, ...]
+    as_of: datetime
+    next_edge: datetime | None
+
+
+def floor_to_edge(when: datetime) -> datetime:
+    """The last full five minutes."""
+    return EPOCH + ((when - EPOCH) // EDGE) * EDGE
+
+
+def window(tx: Tx, key: str, feed: Feed, without: Collection[int] = ()) -> Window:
+    """The newest `window` entries and everything of the last `window_hours`, at most `window_max`."""
+    as_of = floor_to_edge(tx.now)
+    recent = as_of - timedelta(hours=feed.window_hours)
+    rows = [row for row in deliveries.window(tx, key, feed.window_max + len(without)) if row.article_id not in without]
+    rows = [row for index, row in enumerate(rows[: feed.window_max]) if index < feed.window or row.sort_at > recent]
+    gone = deliveries.removed_since(tx, key, as_of - TOMBSTONES)
+    stones = tuple(Tombstone(row.identity, row.live_at) for row in gone)
+    edges = [row.sort_at + timedelta(hours=feed.window_hours) for row in rows[feed.window :]]
+    edges += [stone.withdrawn_at + TOMBSTONES for stone in stones]
+    shown = tuple(Shown(row.article_id, row.wanted, row.sort_at, row.identity) for row in rows)
+    return Window(shown, stones, as_of, floor_to_edge(min(edges)) + EDGE if edges else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """Where a set of feeds is read: `home_url` a person opens, `feeds_url` the documents stand below, `link` of an article."""
+
+    name: str
+    home_url: str
+    feeds_url: str
+    link: Callable[[int, str], str]  # (article id, canonical URL) → where this outlet's reader reads it
+
+
+@dataclass(slots=True)
+class Built:
+    """The documents of one feed, and the articles that had to be left out, each with the reason."""
+
+    documents: list[Document] = field(default_factory=list)
+    shown: frozenset[int] = frozenset()
+    left_out: dict[int, str] = field(default_factory=dict)
+    fault: str = ""
+
+
+class Builder:
+    """Builds feeds of one site at one base, reading each revision and rendering each entry at most once."""
+
+    def __init__(self, context: Context, site: Site, base: Base, touch: Callable[[int], None]) -> None:
+        """`touch` is told the article before each rendering (careful runs)."""
+        self._context, self._site, self._base, self._touch = context, site, base, touch
+        self._revisions: dict[int, Revision] = {}
+        self._entries: dict[tuple[str, int], Rendered] = {}
+
+    def load(self, tx: Tx, shown: Sequence[Shown]) -> None:
+        """Take the entries that are kept, and read the revisions of those that are not in every format."""
+        missing = set()
+        for place in shown:
+            for fmt in FORMATS.values():
+                kept = self._context.entries.get(self._key(fmt, place.revision))
+                if kept is None:
+                    missing.add(place.revision)
+                else:
+                    self._entries[fmt.name, place.revision] = kept
+        self._revisions.update(read(self._context, tx, missing - self._revisions.keys()))
+
+    def build(self, feed: Feed, seen: Window, updated_at: datetime, folder: str, known: Mapping[str, Row[Any]]) -> Built:
+        """All formats of one feed; an entry that cannot be rendered, or breaks the contract, is left out of all of them.
+
+        What stands already (`known`, path → row with sha256) has been held against the contract before.
+        """
+        built = Built()
+        shown = self._rendered(feed, seen.shown, built)
+        for attempt in (1, 2):
+            faults = self._documents(feed, seen, shown, updated_at, folder, known, built)
+            guilty = {identity for identity, _ in faults if identity}
+            if not faults or attempt == 2 or not guilty:  # noqa: PLR2004 - once more without the culprits, no oftener
+                built.fault = "; ".join(detail for _, detail in faults)
+                return built
+            reasons = dict(faults)
+            for place in shown:
+                if place.identity in guilty:
+                    built.left_out[place.article_id] = reasons[place.identity]
+            shown = [place for place in shown if place.article_id not in built.left_out]
+        return built
+
+    def _key(self, fmt: Format, revision: int) -> tuple[object, ...]:
+        return (fmt.name, self._site.name, self._base.name, self._base.home_url, revision)
+
+    def _rendered(self, feed: Feed, shown: Sequence[Shown], built: Built) -> list[Shown]:
+        """Those whose entry exists in every format, within the size bound."""
+        kept: list[Shown] = []
+        size = 0
+        for place in shown:
+            try:
+                entries = [self._entry(fmt, feed, place) for fmt in FORMATS.values()]
+            except Exception as error:  # noqa: BLE001 - one bad article never breaks a feed
+                limits.let_pass(error)
+                built.left_out[place.article_id] = f"It could not be rendered: {type(error).__name__}: {error}"
+                continue
+            size += max(len(entry.body) for entry in entries)
+            if size > feed.window_max_bytes and kept:
+                break
+            kept.append(place)
+        return kept
+
+    def _entry(self, fmt: Format, feed: Feed, place: Shown) -> Rendered:
+        """The entry's bytes, read back once. Raises ValueError where they are not one entry of this format."""
+        made = self._entries.get((fmt.name, place.revision))
+        if made is None:
+            self._touch(place.article_id)
+            head = self._head(feed, fmt, EPOCH, ())
+            body = fmt.entry(self._shown_entry(place), head)
+            made = Rendered(body, contract.read_entry(fmt, head, body))
+            self._entries[fmt.name, place.revision] = made
+            self._context.entries.put(self._key(fmt, place.revision), made, len(body))
+        return made
+
+    def _shown_entry(self, place: Shown) -> Entry:
+        revision = self._revisions[place.revision]
+        return entry_of(revision, self._base.link(place.article_id, article_of(revision).url))
+
+    def _documents(
+        self,
+        feed: Feed,
+        seen: Window,
+        shown: Sequence[Shown],
+        updated_at: datetime,
+        folder: str,
+        known: Mapping[str, Row[Any]],
+        built: Built,
+    ) -> list[tuple[str | None, str]]:
+        """Make the documents and check each against the feed contract; answers (identity, fault) pairs."""
+        built.documents, built.shown, faults = [], frozenset(s.article_id for s in shown), []
+        expected = [contract.Expectation(s.identity, s.sort_at) for s in shown]
+        for fmt in FORMATS.values():
+            head = self._head(feed, fmt, updated_at, seen.tombstones)
+            entries = [self._entry(fmt, feed, place) for place in shown]
+            body = fmt.document(head, [entry.body for entry in entries])
+            made = Document(f"{folder}{feed.name}.{fmt.extension}", fmt.media_type, body)
+            built.documents.append(made)
+            if (row := known.get(made.path)) is not None and row.sha256 == made.sha256:
+                continue
+            latest = max([updated_at, *(s.sort_at for s in shown)])
+            found = contract.check_frame(fmt, head)
+            found += contract.check_parts([e.seen for e in entries], len(body), expected, 2 * feed.window_max_bytes, latest)
+            faults += [(fault.identity, f"{fmt.name}: {fault.detail}") for fault in found]
+        return faults
+
+    def _head(self, feed: Feed, fmt: Format, updated_at: datetime, tombstones: tuple[Tombstone, ...]) -> FeedHead:
+        site = self._site
+        return FeedHead(
+            identity=feed_identity(site.tag_host, site.tag_date, feed.name),
+            self_url=f"{self._base.feeds_url}{feed.name}.{fmt.extension}",
+            home_url=self._base.home_url,
+            title=feed.title,
+            description=feed.description,
+            language=site.language,
+            publisher=site.publisher,
+            sections_url=f"{site.home_url}sections/",
+            updated_at=updated_at,
+            rights=site.rights,
+            tombstones=tombstones,
+        )
+
+
+def read(context: Context, tx: Tx, ids: Collection[int]) -> dict[int, Revision]:
+    """Revisions by row id. They never change, so those read lately are not read again."""
+    found = {i: revision for i in ids if (revision := context.revisions.get(i)) is not None}
+    for i, row in revisions.by_id(tx, set(ids) - found.keys()).items():
+        found[i] = Revision(
+            id=row.id,
+            article_id=row.article_id,
+            number=row.number,
+            headline=row.headline,
+            article=from_stored(row.content) if row.content is not None else None,
+            reason=row.reason,
+            modified_at=row.modified_at,
+            live_at=row.live_at,
+            identity=row.identity,
+            short_id=row.short_id,
+        )
+        context.revisions.put(i, found[i])
+    return found
+
+
+def article_of(revision: Revision) -> Article:
+    """The article of a revision that has one. Raises ValueError for a withdrawal, which shows nothing."""
+    if revision.article is None:
+        message = f"revision {revision.number} of {revision.identity} is a withdrawal"
+        raise ValueError(message)
+    return revision.article
+
+
+def entry_of(revision: Revision, link: str) -> Entry:
+    """A revision as one outlet shows it."""
+    return Entry(revision.identity, revision.short_id, revision.number, link, article_of(revision), revision.modified_at)
+
+
+def share_of(context: Context, site: Site, network: Network, revision: Revision) -> Share:
+    """What a network is told of a revision. Composed once: pages link to it, and `social` stores it."""
+    key = (site.name, network.name, revision.id)
+    share = context.shares.get(key)
+    if share is None:
+        entry = entry_of(revision, article_of(revision).url)
+        share = networks.NETWORKS[network.name].compose(for_sharing(site, network, entry), site, network)
+        context.shares.put(key, share)
+    return share
+
+
+def origin_base(site: Site) -> Base:
+    """The site itself: entries lead to the canonical page."""
+    return Base("origin", site.home_url, site.feeds_base, lambda _article, url: url)
+
+
+def feed_key(site: Site, feed: Feed) -> str:
+    """A feed's outlet key."""
+    return outlet_key(site.name, Kind.FEED, feed.name)
+
+
+def utc_seconds_up(when: datetime) -> datetime:
+    """Rounded up to the second: what HTTP dates can say, never before the change itself."""
+    whole = when.replace(microsecond=0)
+    return (whole if whole == when else whole + timedelta(seconds=1)).astimezone(UTC)
+
+
+def with_link(entry: Entry, link: str) -> Entry:
+    """The same entry, read somewhere else."""
+    return replace(entry, link=link)
+
+
+def for_sharing(site: Site, network: Network, entry: Entry) -> Entry:
+    """The entry with the link a share carries: the canonical page, or the mirror's that `link_to` names."""
+    mirror = next((m for m in site.mirrors if m.name == network.link_to), None)
+    url = entry.article.url
+    return replace(entry, link=mirror.base_url + page_path(url, entry.short_id) if mirror else url)
+
+
+def only(seen: Window, articles: Container[int]) -> Window:
+    """The window without the articles that are not among these."""
+    return replace(seen, shown=tuple(place for place in seen.shown if place.article_id in articles))

@@ -1,0 +1,106 @@
+"""`pressrun config`: check it, show it with its defaults, print an example."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline import settings as settings_file
+from pipeline.cli import options
+from pipeline.ledger import Ledger, outlets
+from pipeline.ledger.upgrade import current, newest
+from pipeline.model.errors import ConfigError, Unavailable
+from pipeline.rules import schema
+
+if TYPE_CHECKING:
+    from pipeline.model.settings import Settings
+
+
+@click.group("config", epilog="Example: pressrun config check")
+def command() -> None:
+    """Check the configuration, show it, or print an example of every option."""
+
+
+@command.command("check", epilog="Example: pressrun config check")
+@options.config
+def check(config: Path | None) -> int:
+    """Say whether the configuration is good; every fault with file, line and what was expected."""
+    path = _path(config)
+    settings = settings_file.load(path)
+    _check_dropped(settings)
+    count = len(settings_file.outlet_rows(settings))
+    click.echo(f"{path}: good ({len(settings.sites)} site(s), {len(settings.sources)} source(s), {count} outlets)")
+    for source in settings.sources:
+        if not source.secrets:
+            click.echo(f"note: source “{source.name}” has no secret, so nothing it sends is accepted", err=True)
+    return 0
+
+
+def _check_dropped(settings: Settings) -> None:
+    """An outlet that still holds articles may not simply vanish from the configuration."""
+    try:
+        if current(settings.database) != newest():
+            return
+        with Ledger(settings.database).read() as tx:
+            held = outlets.orphans(tx, [str(row["key"]) for row in settings_file.outlet_rows(settings)])
+    except Unavailable as error:
+        click.echo(f"note: not compared with the ledger: {error}", err=True)
+        return
+    if held:
+        listed = ", ".join(f"{key} ({count} articles)" for key, count in held)
+        message = f"these outlets are dropped but still hold articles: {listed}. Put them back with closed = true to empty them first."
+        raise ConfigError(message)
+
+
+@command.command("show", epilog="Example: pressrun config show")
+@options.config
+def show(config: Path | None) -> int:
+    """Print the settings as they are understood, with every default; secrets are masked."""
+    options.echo_json(_masked(asdict(settings_file.load(_path(config)))))
+    return 0
+
+
+@command.command("example", epilog="Example: pressrun config example > pressrun.toml")
+def example() -> int:
+    """Print a configuration with every option, its default and a comment."""
+    for place in (schema.folder().parent / "pressrun.example.toml", schema.folder() / "pressrun.example.toml"):
+        if place.is_file():
+            click.echo(place.read_text(encoding="utf-8"), nl=False)
+            return 0
+    message = "pressrun.example.toml is missing from this installation"
+    raise ConfigError(message)
+
+
+def _path(config: Path | None) -> Path:
+    path = config or settings_file.find()
+    if path is None:
+        message = "no pressrun.toml here: `pressrun config example > pressrun.toml` makes one to adapt."
+        raise ConfigError(message)
+    return path
+
+
+_SECRET = ("secrets", "token", "api_token", "database", "broker")
+
+
+def _masked(value: Any, key: str = "") -> Any:
+    if key in _SECRET:
+        return _mask(value)
+    if isinstance(value, dict):
+        return {k: _masked(v, k) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_masked(item) for item in value]
+    if isinstance(value, (Path, Enum)) or is_dataclass(value):
+        return str(value)
+    return value
+
+
+def _mask(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return ["***" for _ in value]
+    if isinstance(value, str) and "@" in value:
+        return value.split("://", maxsplit=1)[0] + "://***@" + value.rpartition("@")[2]
+    return value if isinstance(value, str) and (not value or value.startswith(("sqlite", "embedded", "redis", "postgresql"))) else "***"

@@ -1,0 +1,226 @@
+"""The embedded profile: broker, web and two workers as children of one process, started, watched and stopped together.
+
+`craft` forks (validate, feeds, upkeep: CPU and hard time limits); `reach` has threads (mirrors, social: waiting),
+so a hung mirror never stops a feed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from pipeline.model.errors import Unavailable
+from tasks.embedded import EmbeddedBroker, tied
+
+if TYPE_CHECKING:
+    from typing import IO
+
+READY_SECONDS = 60.0
+GRACE_SECONDS = 10.0
+WORKER = ("-m", "celery", "-A", "tasks", "--quiet", "worker", "--without-gossip", "--without-mingle", "-O", "fair", "-l", "WARNING")
+COMMANDS = {
+    "web": ("-m", "pipeline.web"),
+    "craft": (*WORKER, "-n", "craft@%h", "-P", "prefork", "-c", "2", "-Q", "validate,feeds,upkeep"),
+    "reach": (*WORKER, "-n", "reach@%h", "-P", "threads", "-c", "8", "-Q", "mirrors,social"),
+}
+# Feeds are what is waited for: where processors are short, mirrors and payloads give way.
+NICE = {"reach": ("nice", "-n", "10")} if shutil.which("nice") else {}
+
+
+@dataclass
+class Child:
+    """One process of the embedded profile."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    started: float
+    restarts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the supervisor must know of the configuration; `server` is the embedded broker's binary, "" for a broker elsewhere."""
+
+    config: Path
+    data: Path
+    host: str
+    port: int
+    server: str
+
+    @property
+    def url(self) -> str:
+        """Where the web process is reached from this machine."""
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::", ""} else self.host  # noqa: S104 - a comparison
+        return f"http://{host}:{self.port}/"
+
+
+@dataclass
+class Supervisor:
+    """Everything `pressrun up` runs, for one data folder. A context manager: on the way out all children are ended.
+
+    It imports neither database nor broker library: it lives as long as the newsroom does and does nothing but watch.
+    """
+
+    facts: Facts
+    broker: EmbeddedBroker | None = None
+    children: dict[str, Child] = field(default_factory=dict)
+    _lock: IO[str] | None = None
+
+    def __enter__(self) -> Self:
+        """Start everything. Raises Unavailable when another instance has the data folder, or something does not come up."""
+        self._take_folder()
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop everything."""
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """Where the web process is reached from this machine."""
+        return self.facts.url
+
+    def _take_folder(self) -> None:
+        data = self.facts.data
+        data.mkdir(parents=True, exist_ok=True)
+        self._lock = (data / "pressrun.lock").open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.seek(0)
+            who = self._lock.read().strip() or "another process"
+            message = f"pressrun is already running on {data} ({who}). Stop it first, or use another data folder (PRESSRUN_DATA)."
+            raise Unavailable(message) from error
+        self._lock.truncate(0)
+        self._lock.write(f"process {os.getpid()}")
+        self._lock.flush()
+
+    def _start(self) -> None:
+        data = self.facts.data
+        for name in ("logs", "metrics"):
+            shutil.rmtree(data / name, ignore_errors=True)
+            (data / name).mkdir(parents=True)
+        self._check_port()
+        if self.facts.server:
+            self.broker = EmbeddedBroker(data, Path(self.facts.server))
+            self.broker.start()
+        for name in COMMANDS:
+            self._run(name)
+
+    def _check_port(self) -> None:
+        """Whoever answers at our address must be ours. Raises Unavailable when the port is taken."""
+        with socket.socket() as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                trial.bind((self.facts.host, self.facts.port))
+            except OSError as error:
+                place = f"{self.facts.host}:{self.facts.port}"
+                message = f"{place} is not to be had ({error.strerror}): stop who has it, or set PRESSRUN_PORT."
+                raise Unavailable(message) from error
+
+    def _run(self, name: str) -> None:
+        data = self.facts.data
+        environment = {
+            **os.environ,
+            "PRESSRUN_CONFIG": str(self.facts.config.resolve()),
+            "PROMETHEUS_MULTIPROC_DIR": str(data / "metrics"),
+            # glibc gives each thread an arena of its own, and keeps freed documents for later, unless told otherwise.
+            "MALLOC_ARENA_MAX": "2",
+            "MALLOC_MMAP_THRESHOLD_": "131072",
+            "MALLOC_TRIM_THRESHOLD_": "131072",
+            "PYTHONUNBUFFERED": "1",
+        }
+        with (data / "logs" / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
+                tied([*NICE.get(name, ()), sys.executable, *COMMANDS[name]]),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+            )
+        former = self.children.get(name)
+        self.children[name] = Child(name, process, time.monotonic(), former.restarts + 1 if former else 0)
+
+    def wait_until_ready(self) -> None:
+        """Return once webhooks are taken and a worker was seen. Raises Unavailable after a minute, or when a child gives up."""
+        deadline = time.monotonic() + READY_SECONDS
+        answer = "nothing answered yet"
+        while time.monotonic() < deadline:
+            self.look()
+            if any(child.restarts > 2 for child in self.children.values()):  # noqa: PLR2004 - twice may be bad luck
+                break
+            status, answer = self._ask_ready()
+            if status == HTTPStatus.OK:
+                return
+            time.sleep(0.05)
+        logs = self.facts.data / "logs"
+        message = f"pressrun did not become ready: {answer}. The logs are in {logs}."
+        raise Unavailable(message)
+
+    def _ask_ready(self) -> tuple[int, str]:
+        """(status, what it says) of our own web process; (0, …) while it does not answer."""
+        connection = HTTPConnection(self.url.split("/")[2], timeout=2)
+        try:
+            connection.request("GET", "/readyz")
+            answer = connection.getresponse()
+            return answer.status, str(json.loads(answer.read(10_000)).get("detail", ""))
+        except (OSError, HTTPException, ValueError) as error:
+            return 0, type(error).__name__
+        finally:
+            connection.close()
+
+    def look(self) -> list[str]:
+        """Start again whatever died; answers what did. A child that dies at once is given a second's rest."""
+        died = []
+        if self.broker is not None and self.broker.pid is None:
+            died.append("broker")
+            self.broker.start()
+        for name, child in list(self.children.items()):
+            if child.process.poll() is not None and time.monotonic() - child.started > 1:
+                died.append(name)
+                self._run(name)
+        return died
+
+    def stop(self) -> None:
+        """Web first, so that nothing new comes in; then the workers; the broker last."""
+        for names in (["web"], ["craft", "reach"]):
+            living = [self.children[n].process for n in names if n in self.children and self.children[n].process.poll() is None]
+            for process in living:
+                process.send_signal(signal.SIGTERM)
+            deadline = time.monotonic() + GRACE_SECONDS
+            for process in living:
+                try:
+                    process.wait(max(0.1, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    _end_group(process)
+        if self.broker is not None:
+            self.broker.stop()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """A child that does not stop is ended with its own children: it leads a session of its own."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(5)

@@ -1,0 +1,160 @@
+"""What a step is handed: settings, ledger, clock, network, backends, and nothing else from the outside world."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from dataclasses import dataclass, field
+from functools import cached_property
+from random import Random
+from typing import TYPE_CHECKING
+
+from pipeline import settings as settings_file
+from pipeline.backends import open_backend
+from pipeline.kit import log
+from pipeline.kit.cache import Recent, Weighed
+from pipeline.kit.clock import Clock, SystemClock
+from pipeline.ledger import Ledger, deliveries, duties, outlets
+from pipeline.model.errors import ConfigError
+from pipeline.model.settings import Feed, Kind, Mirror, Network, Settings, Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from structlog.typing import FilteringBoundLogger
+
+    from pipeline.backends import Backend
+    from pipeline.kit.http import Http
+    from pipeline.model.entry import Rendered
+    from pipeline.model.revision import Revision
+    from pipeline.model.share import Share
+
+
+@dataclass
+class Context:
+    """The room a step works in. Everything expensive in it is made when first asked for, in this process."""
+
+    settings: Settings
+    ledger: Ledger
+    clock: Clock = field(default_factory=SystemClock)
+    random: Random = field(default_factory=Random)  # jitter and ids; never secrets
+    owner: str = ""
+    entries: Weighed[tuple[object, ...], Rendered] = field(default_factory=Weighed)
+    revisions: Recent[int, Revision] = field(default_factory=Recent)
+    shares: Recent[tuple[object, ...], Share] = field(default_factory=lambda: Recent(2000))
+    _backends: dict[tuple[int, str], Backend] = field(default_factory=dict)
+    _making: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def http(self) -> Http:
+        """The one outgoing client."""
+        from pipeline.kit.http import Http  # noqa: PLC0415 - most processes never ask for it
+
+        return Http(allow=self.settings.server.allow_hosts)
+
+    @cached_property
+    def log(self) -> FilteringBoundLogger:
+        """A logger."""
+        return log.logger()
+
+    def close(self) -> None:
+        """Let go of every connection of this process, to the database and to mirrors."""
+        self.ledger.close()
+        if "http" in self.__dict__:
+            self.http.close()
+
+    def me(self) -> str:
+        """The owner of leases taken here: `host:pid:start time:thread`."""
+        return self.owner or f"{process_name()}:{threading.get_ident()}"
+
+    def origin(self, key: str) -> Backend:
+        """Where the feed with that outlet key is served from."""
+        return self._backend(key, lambda: open_backend("local", root_or_url=self.settings.origin, fence_name=key))
+
+    def mirror_backend(self, key: str, mirror: Mirror) -> Backend:
+        """Where the mirror with that outlet key stores its documents."""
+        return self._backend(
+            key,
+            lambda: open_backend(
+                mirror.backend,
+                root_or_url=mirror.target,
+                http=self.http if mirror.backend == "http" else None,
+                fence_name=key,
+                token_header=mirror.token_header,
+                token=mirror.token,
+            ),
+        )
+
+    def _backend(self, key: str, make: Callable[[], Backend]) -> Backend:
+        with self._making:
+            mark = (os.getpid(), key)
+            if mark not in self._backends:
+                self._backends[mark] = make()
+            return self._backends[mark]
+
+    def outlet(self, key: str) -> tuple[Site, Kind, str]:
+        """(site, kind, name) of an outlet key. Raises KeyError for one that is not configured."""
+        site_name, _, rest = key.partition("/")
+        kind, _, name = rest.partition(":")
+        site = next((s for s in self.settings.sites if s.name == site_name), None)
+        groups: dict[str, tuple[Feed | Mirror | Network, ...]] = (
+            {"feed": site.feeds, "mirror": site.mirrors, "network": site.networks} if site else {}
+        )
+        names = [outlet.name for outlet in groups.get(kind, ())]
+        if site is None or name not in names:
+            raise KeyError(key)
+        return site, Kind(kind), name
+
+
+def process_name() -> str:
+    """`host:pid:start time` of this process: a pid alone is used again after a while."""
+    return f"{socket.gethostname()}:{os.getpid()}:{start_time(os.getpid())}"
+
+
+def start_time(pid: int) -> str:
+    """The kernel's start time of a process in clock ticks, "" where there is no such process, "0" where it is not told."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:  # noqa: PTH123 - a kernel's file
+            return stat.read().rpartition(")")[2].split()[19]
+    except FileNotFoundError:
+        return "" if os.path.isdir("/proc/self") else "0"  # noqa: PTH112
+    except (OSError, IndexError):
+        return "0"
+
+
+def open_context(path: Path | None = None, clock: Clock | None = None) -> Context:
+    """The context of a configuration file, or of the one found from here. Raises ConfigError."""
+    where = path or settings_file.find()
+    if where is None:
+        message = "no pressrun.toml here. `pressrun up` makes one to try; `pressrun config example` prints one to adapt."
+        raise ConfigError(message)
+    settings = settings_file.load(where)
+    return Context(settings, Ledger(settings.database, clock), clock or SystemClock())
+
+
+def register(context: Context) -> tuple[str, ...]:
+    """Tell the ledger the configured sites and outlets; answers the outlets whose configuration changed.
+
+    Raises ConfigError when an identity changed, or an outlet was dropped that still holds articles.
+    """
+    settings = context.settings
+    rows = settings_file.outlet_rows(settings)
+    with context.ledger.write() as tx:
+        duties.keep_identity(tx, [(s.name, s.tag_host, s.tag_date) for s in settings.sites])
+        if held := outlets.orphans(tx, [str(row["key"]) for row in rows]):
+            listed = ", ".join(f"{key} ({count} articles)" for key, count in held)
+            message = (
+                f"these outlets are no longer configured but still hold articles: {listed}. Put them back with closed = true to empty them."
+            )
+            raise ConfigError(message)
+        changed = outlets.ensure(tx, rows)
+        for row in rows:
+            if row["closed"]:
+                deliveries.empty(tx, str(row["key"]))
+        for key in changed:
+            # Pages and payloads carry addresses and titles of the configuration; feeds are rebuilt whole anyway.
+            if f"/{Kind.FEED.value}:" not in key:
+                deliveries.again(tx, key)
+        return changed

@@ -1,0 +1,147 @@
+"""What a format is, and what a feed document must keep before it may replace the last good one.
+
+The check reads the bytes back instead of trusting the code that wrote them: a wrong feed reaches every
+reader within minutes, and readers remember the ids they were shown.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pipeline.model.entry import Entry, FeedHead, Seen
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One way of writing a feed.
+
+    entry     (entry, head) → its bytes as they stand inside a document. Depends on the entry and on nothing of the head but
+              `sections_url`, so the bytes may be kept by (revision, format, base URL). Raises ValueError for
+              a text the format cannot carry: the caller leaves that entry out
+    document  (head, entries' bytes newest first) → the whole document. Raises ValueError for a head it cannot carry
+    read      document → what stands in it, in document order. Raises ValueError when it is not well-formed
+    """
+
+    name: str
+    extension: str
+    media_type: str
+    entry: Callable[[Entry, FeedHead], bytes]
+    document: Callable[[FeedHead, Sequence[bytes]], bytes]
+    read: Callable[[bytes], Sequence[Seen]]
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """An entry that was put in: its identity and when its article was published."""
+
+    identity: str
+    date: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One broken promise; `identity` names the entry to leave out, None where no single one is to blame."""
+
+    identity: str | None
+    detail: str
+
+
+@lru_cache(maxsize=4096)  # the same dates come back with every build
+def instant(text: str) -> datetime:
+    """An RFC 3339 date as a reader reads it. Raises ValueError for anything else, also for one without an offset."""
+    return aware(datetime.fromisoformat(text))
+
+
+def aware(when: datetime) -> datetime:
+    """The same instant. Raises ValueError for one without an offset."""
+    if when.tzinfo is None:
+        message = f"{when.isoformat()} has no offset"
+        raise ValueError(message)
+    return when
+
+
+def check(fmt: Format, document: bytes, expected: Sequence[Expectation], max_bytes: int, latest: datetime) -> list[Fault]:
+    """Everything wrong with a document; an empty list means it may be stored.
+
+    `expected` is newest first, `max_bytes` bounds the document, no date in it may be later than `latest`.
+    Dates compare by whole seconds, since RFC 822 dates have no fraction.
+    """
+    try:
+        seen = fmt.read(document) if len(document) <= max_bytes else ()
+    except ValueError as error:
+        return [Fault(None, f"cannot be read back: {error}")]
+    return check_parts(seen, len(document), expected, max_bytes, latest)
+
+
+def read_entry(fmt: Format, head: FeedHead, entry: bytes) -> Seen:
+    """What one entry's bytes say, read back from a document that holds nothing else. Raises ValueError unless it is one entry."""
+    seen = fmt.read(fmt.document(head, [entry]))
+    if len(seen) != 1:
+        message = f"reads back as {len(seen)} entries"
+        raise ValueError(message)
+    return seen[0]
+
+
+def check_frame(fmt: Format, head: FeedHead) -> list[Fault]:
+    """Whether the document without its entries reads back as a feed of none."""
+    try:
+        stray = len(fmt.read(fmt.document(head, [])))
+    except ValueError as error:
+        return [Fault(None, f"its head cannot be read back: {error}")]
+    return [Fault(None, f"its head reads back with {stray} entries")] if stray else []
+
+
+def check_parts(seen: Sequence[Seen], size: int, expected: Sequence[Expectation], max_bytes: int, latest: datetime) -> list[Fault]:
+    """As `check`, of a document whose frame and entries were each read back before (`check_frame`, `read_entry`).
+
+    A document is its frame with the entries spliced in, so what holds for the parts holds for the whole, and a
+    build pays only for what is new in it.
+    """
+    if size > max_bytes:
+        return [Fault(None, f"{size} bytes, more than the {max_bytes} allowed")]
+    return [*_presence(seen, expected), *_dates(seen, expected, latest), *_order(seen, expected)]
+
+
+def _presence(seen: Sequence[Seen], expected: Sequence[Expectation]) -> Iterator[Fault]:
+    found = Counter(one.identity for one in seen)
+    wanted = Counter(one.identity for one in expected)
+    for identity in dict.fromkeys([*wanted, *found]):
+        if max(found[identity], wanted[identity]) > 1:
+            yield Fault(identity, f"stands {found[identity]} times")
+        elif not found[identity]:
+            yield Fault(identity, "was lost")
+        elif not wanted[identity]:
+            yield Fault(None, f"an entry nobody put in: {identity}")
+
+
+def _dates(seen: Sequence[Seen], expected: Sequence[Expectation], latest: datetime) -> Iterator[Fault]:
+    promised = {one.identity: one.date for one in expected}
+    for one in seen:
+        if one.date > latest or (one.modified is not None and one.modified > latest):
+            yield Fault(one.identity, f"is dated after {latest.isoformat()}")
+        elif one.identity in promised and _second(one.date) != _second(promised[one.identity]):
+            yield Fault(one.identity, f"says {one.date.isoformat()} instead of {promised[one.identity].isoformat()}")
+
+
+def _order(seen: Sequence[Seen], expected: Sequence[Expectation]) -> Iterator[Fault]:
+    for above, below in pairwise(seen):
+        if _second(above.date) < _second(below.date):
+            yield Fault(below.identity, f"stands below {above.identity}, which is older")
+    known = {one.identity for one in seen} & {one.identity for one in expected}
+    stands = dict.fromkeys(one.identity for one in seen if one.identity in known)
+    ordered = dict.fromkeys(one.identity for one in expected if one.identity in known)
+    misplaced = next((found for found, wanted in zip(stands, ordered, strict=True) if found != wanted), None)
+    if misplaced is not None:
+        yield Fault(misplaced, "stands out of the order it was given in")
+
+
+def _second(when: datetime) -> datetime:
+    return when.replace(microsecond=0)

@@ -1,0 +1,124 @@
+"""JSON Feed 1.1: https://www.jsonfeed.org/version/1.1/ . feedgen knows nothing of it, so the standard library writes it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, cast
+
+from pipeline.formats.content import attachments, contents_html, sections, summary_of
+from pipeline.formats.contract import Format, instant
+from pipeline.kit.clock import rfc3339
+from pipeline.model.entry import Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pipeline.formats.content import Attachment
+    from pipeline.model.article import Article
+    from pipeline.model.entry import Entry, FeedHead
+
+MEDIA_TYPE = "application/feed+json"
+VERSION = "https://jsonfeed.org/version/1.1"
+ABOUT = "https://pressrun.example/docs/formats#json-feed"  # where the members of `_pressrun` are explained
+
+# What XML 1.0 section 2.2 forbids is refused here too, though JSON could escape it: a feed says the same in every format.
+_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def entry(entry: Entry, head: FeedHead) -> bytes:  # noqa: ARG001 - one signature for every format
+    """One item. Raises ValueError for a text XML 1.0 could not carry."""
+    article = entry.article
+    lead = article.lead_image
+    item = {
+        "id": entry.identity,
+        "url": entry.link,
+        "title": article.headline,
+        "content_html": contents_html(entry),
+        "summary": summary_of(article),
+        "image": lead.url if lead else "",
+        "date_published": rfc3339(article.published_at),
+        "date_modified": rfc3339(entry.modified_at),
+        "authors": _authors(article),
+        "tags": list(dict.fromkeys((*sections(article), *article.tags))),
+        "language": article.language,
+        "attachments": list(_attached(attachments(article))),
+        "_pressrun": _filled({"revision": entry.revision, "signoff": article.sign_off}),
+    }
+    return _bytes(_filled(item))
+
+
+def document(head: FeedHead, entries: Sequence[bytes]) -> bytes:
+    """The feed with the items in the order given. Raises ValueError for a head XML 1.0 could not carry."""
+    top = {
+        "version": VERSION,
+        "title": head.title,
+        "home_page_url": head.home_url,
+        "feed_url": head.self_url,
+        "description": head.description,
+        "authors": [{"name": head.publisher}] if head.publisher else [],
+        "language": head.language,
+        "hubs": [{"type": "WebSub", "url": head.hub_url}] if head.hub_url else [],
+        "_pressrun": _filled({"about": ABOUT, "id": head.identity, "updated": rfc3339(head.updated_at), "rights": head.rights}),
+    }
+    return _bytes(_filled(top))[:-1] + b',"items":[\n' + b",\n".join(entries) + b"\n]}\n"
+
+
+def read(document: bytes) -> tuple[Seen, ...]:
+    """Id and both dates of every item. Raises ValueError where one is missing or the JSON is broken."""
+    top = json.loads(document)
+    items = top.get("items") if isinstance(top, dict) else None
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        message = "items is no array of objects"
+        raise ValueError(message)
+    return tuple(_seen(item) for item in items)
+
+
+def _seen(item: Mapping[str, object]) -> Seen:
+    stated = tuple(item.get(name) for name in ("id", "date_published", "date_modified"))
+    if not all(isinstance(value, str) and value for value in stated):
+        message = "an item lacks id, date_published or date_modified"
+        raise ValueError(message)
+    identity, published, modified = cast("tuple[str, str, str]", stated)
+    return Seen(identity, instant(published), instant(modified))
+
+
+def _authors(article: Article) -> list[dict[str, object]]:
+    return [_filled({"name": author.name, "url": author.url}) for author in article.authors]
+
+
+def _attached(fetched: Sequence[Attachment]) -> Iterator[dict[str, object]]:
+    """Items of `attachments`. Equal titles mean renditions of one thing, so a title that came before is left out."""
+    titles: set[str] = set()
+    for one in fetched:
+        title = "" if one.title in titles else one.title
+        titles.add(title)
+        stated = {"url": one.url, "mime_type": one.media_type, "title": title, "size_in_bytes": one.size_bytes}
+        yield _filled({**stated, "duration_in_seconds": one.duration_seconds})
+
+
+def _filled(members: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in members.items() if value not in (None, "", [])}
+
+
+def _bytes(value: Mapping[str, object]) -> bytes:
+    for text in _texts(value):
+        found = _ILLEGAL.search(text)
+        if found:
+            message = f"U+{ord(found[0]):04X} cannot stand in a feed"
+            raise ValueError(message)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+
+
+FORMAT = Format("json", "json", MEDIA_TYPE, entry, document, read)

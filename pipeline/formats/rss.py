@@ -1,0 +1,71 @@
+"""RSS 2.0 with content, Dublin Core and Media RSS: https://www.rssboard.org/rss-specification, rss-profile."""
+
+from __future__ import annotations
+
+import re
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from pipeline.formats.content import enclosure
+from pipeline.formats.contract import Format, aware, instant
+from pipeline.formats.feedgen_cures import DCTERMS, RENDERING, RSS_NAMESPACES, generator, news_entry
+from pipeline.formats.xmlbytes import parsed, spliced, standing, text_of
+from pipeline.model.entry import Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from lxml import etree
+
+    from pipeline.model.entry import Entry, FeedHead
+
+MEDIA_TYPE = "application/rss+xml; charset=utf-8"
+
+_TITLE = re.compile(rb"<title>[^<]*</title>")
+_HEX = {b"&amp;": b"&#x26;", b"&lt;": b"&#x3C;", b"&gt;": b"&#x3E;"}
+
+
+def entry(entry: Entry, head: FeedHead) -> bytes:
+    """One `item`. Raises ValueError for a text XML 1.0 cannot carry."""
+    enclosed = enclosure(entry.article)
+    with RENDERING:
+        element = news_entry(entry, head, (enclosed,) if enclosed else ()).rss_entry()
+        return _hex_titles(standing(element, RSS_NAMESPACES))
+
+
+def document(head: FeedHead, entries: Sequence[bytes]) -> bytes:
+    """The channel with the items in the order given. Raises ValueError for a head XML 1.0 cannot carry."""
+    with RENDERING:
+        frame: bytes = generator(head, MEDIA_TYPE.partition(";")[0], rss=True).rss_str()
+    return spliced(_hex_titles(frame), entries, b"</channel>")
+
+
+def read(document: bytes) -> tuple[Seen, ...]:
+    """guid, pubDate and dcterms:modified of every item. Raises ValueError where one is missing or the XML is broken."""
+    return tuple(_seen(item) for item in parsed(document).iterfind("channel/item"))
+
+
+def _seen(item: etree._Element) -> Seen:
+    published = _rfc822(text_of(item, "pubDate"))
+    return Seen(text_of(item, "guid"), published, instant(text_of(item, f"{{{DCTERMS}}}modified")))
+
+
+@lru_cache(maxsize=4096)  # the same dates come back with every build
+def _rfc822(text: str) -> datetime:
+    return aware(parsedate_to_datetime(text))
+
+
+def _hex_titles(xml: bytes) -> bytes:
+    """Titles with `&` and `<` as hex references, which survive readers that unescape twice (RSS profile, character data)."""
+    return _TITLE.sub(lambda found: _hex(found[0][len(b"<title>") : -len(b"</title>")]), xml)
+
+
+def _hex(text: bytes) -> bytes:
+    for named, hexed in _HEX.items():
+        text = text.replace(named, hexed)
+    return b"<title>" + text + b"</title>"
+
+
+FORMAT = Format("rss", "rss", MEDIA_TYPE, entry, document, read)

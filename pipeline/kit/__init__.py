@@ -1,0 +1,1 @@
+"""Tools that know no news words: clock, configuration, HTTP, signatures, logs, metrics."""

@@ -1,0 +1,224 @@
+"""One run at one outlet: take the lease, keep it alive, give it back, and ask again after that.
+
+A lease found expired and unreleased is a crash: the run after it is careful and commits the id it is about to
+touch before each item, so that what stops a worker is known by name and stops only itself.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from pipeline.kit import metrics
+from pipeline.ledger import deliveries, outlets
+from pipeline.model.errors import FenceLost, PressrunError, Transient
+from pipeline.model.run import Nudge, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from pipeline.context import Context
+    from pipeline.ledger.engine import Tx
+    from pipeline.ledger.outlets import Hold
+    from pipeline.model.run import Step
+    from pipeline.model.settings import Kind, Site
+
+TAKES_WORK = 1.0  # seconds in which a run begins new items
+RENEW = 1.0
+LONGEST_ASKED = 7 * 86_400.0  # seconds; what an outlet may ask for with Retry-After
+
+
+@dataclass(slots=True)
+class Lease:
+    """A run's hold on an outlet. `ends` is the monotonic second after which it begins nothing new."""
+
+    context: Context
+    hold: Hold
+    ends: float
+    limit: float
+    broken: bool = False  # set by a run that saw more than it mended: whoever comes next must be careful
+
+    @property
+    def key(self) -> str:
+        """The outlet's key."""
+        return self.hold.outlet
+
+    def takes_work(self) -> bool:
+        """Whether there is time to begin another item."""
+        return self.context.clock.monotonic() < self.ends
+
+    def guard(self, tx: Tx, **values: object) -> None:
+        """Write what was achieved at the outlet, only if the lease is still ours. Raises FenceLost."""
+        if not outlets.progress(tx, self.hold, values or {"fence": self.hold.fence}):
+            message = f"somebody else took over {self.key}"
+            raise FenceLost(message)
+
+    def touch(self, article_id: int) -> None:
+        """Careful runs: commit what is touched next. Raises FenceLost."""
+        if self.hold.careful:
+            with self.context.ledger.write() as tx:
+                self.guard(tx, suspect=article_id)
+
+
+@contextmanager
+def lease(context: Context, key: str, limit: float) -> Iterator[Lease | None]:
+    """Hold an outlet for one run of at most `limit` seconds; None when it is not to be had.
+
+    A strike is given to what the run before was touching when it died.
+    """
+    with context.ledger.write() as tx:
+        hold = outlets.claim(tx, key, context.me())
+    if hold is None:
+        yield None
+        return
+    if hold.suspect is not None:
+        _strike(context, hold, hold.suspect)
+    now = context.clock.monotonic()
+    held = Lease(context, hold, now + TAKES_WORK, now + limit)
+    with _kept_alive(held):
+        try:
+            yield held
+        except PressrunError as error:
+            # Bytes may stand that no row knows of: the next run must look at everything.
+            _abandon(context, hold)
+            if isinstance(error, FenceLost):
+                _catch_up(context, key, error)
+            raise
+        # Any other error leaves the lease as a crash would: the next run is careful and finds out who causes it.
+    if held.broken:
+        _abandon(context, hold)
+    else:
+        _release(context, hold)
+
+
+def at_each(context: Context, keys: Sequence[str], step: Step, limit: float, bring: Callable[[Lease, Site, str], int]) -> Run:
+    """One run at each of these outlets that is to be had: `bring(lease, site, name)` answers how many items it did.
+
+    After the lease was given back it is asked again whether anything came meanwhile; then the run nudges itself.
+    """
+    again: list[Nudge] = []
+    done = 0
+    for key in keys:
+        try:
+            site, _, name = context.outlet(key)
+        except KeyError:
+            continue
+        held: Lease | None = None
+        try:
+            with lease(context, key, limit) as held:
+                done += bring(held, site, name) if held else 0
+        except FenceLost as error:
+            context.log.warning("lease lost", outlet=key, outcome=str(error))
+        if held is not None and has_work(context, key):
+            again.append(Nudge(step, (key,)))
+    return Run(tuple(again), done, len(again))
+
+
+def _catch_up(context: Context, key: str, error: FenceLost) -> None:
+    """A ledger that was restored from a backup counts from further back than the folders do: begin above them."""
+    with context.ledger.write() as tx:
+        if outlets.raise_fence(tx, key, error.kept):
+            context.log.warning("fence raised", outlet=key, fence=error.kept)
+
+
+def _strike(context: Context, hold: Hold, article_id: int) -> None:
+    """One strike for what the run before was touching when it died; deliveries first, the outlet last."""
+    with context.ledger.write() as tx:
+        last = deliveries.strike(tx, hold.outlet, article_id)
+        outlets.progress(tx, hold, {"suspect": None})
+    if last:
+        metrics.alerts.labels("stops its worker").inc()
+        context.log.error("delivery failed", outlet=hold.outlet, article=article_id, outcome="stops its worker")
+
+
+def _abandon(context: Context, hold: Hold) -> None:
+    with context.ledger.write() as tx:
+        outlets.abandon(tx, hold)
+
+
+def _release(context: Context, hold: Hold) -> None:
+    with context.ledger.write() as tx:
+        outlets.release(tx, hold)
+
+
+class _Renewer:
+    """One thread a process that renews every lease held in it each second, until the run's own time is up."""
+
+    def __init__(self) -> None:
+        """The thread starts with the first lease."""
+        self._held: dict[int, Lease] = {}
+        self._change = threading.Condition()
+        self._pid = 0
+
+    def add(self, held: Lease) -> None:
+        """Keep this lease alive from now on."""
+        with self._change:
+            self._held[id(held)] = held
+            if self._pid != os.getpid():  # a fork copies this object and no thread
+                self._held = {id(held): held}
+                self._pid = os.getpid()
+                threading.Thread(target=self._keep, name="renew leases", daemon=True).start()
+            self._change.notify()
+
+    def drop(self, held: Lease) -> None:
+        """Its run has ended."""
+        with self._change:
+            self._held.pop(id(held), None)
+
+    def _keep(self) -> None:
+        while True:
+            with self._change:
+                while not self._held:
+                    self._change.wait()
+            time.sleep(RENEW)
+            with self._change:
+                now = list(self._held.values())
+            for held in now:
+                if held.context.clock.monotonic() >= held.limit or not _renew(held):
+                    self.drop(held)
+
+
+def _renew(held: Lease) -> bool:
+    """False when the lease is no longer ours. Any error is survived: this thread renews for the whole process."""
+    try:
+        with held.context.ledger.write(deadline=RENEW) as tx:
+            return outlets.renew(tx, held.hold)
+    except Exception as error:  # noqa: BLE001 - the next second is another chance
+        held.context.log.warning("lease not renewed", outlet=held.key, outcome=type(error).__name__)
+        return True
+
+
+_renewer = _Renewer()
+
+
+@contextmanager
+def _kept_alive(held: Lease) -> Iterator[None]:
+    _renewer.add(held)
+    try:
+        yield
+    finally:
+        _renewer.drop(held)
+
+
+def has_work(context: Context, key: str) -> bool:
+    """Asked after the lease was given back: whether something came meanwhile."""
+    with context.ledger.read() as tx:
+        return outlets.has_work(tx, key)
+
+
+def again_at(context: Context, kind: Kind, attempts: int, now: datetime, error: Exception) -> datetime | None:
+    """When to try next, after `attempts` failures before this one; None when it is of no use.
+
+    Full list in the configuration, ±20 % so that outlets do not march in step; never sooner than the outlet asked.
+    """
+    delays = context.settings.retries.of(kind)
+    if not isinstance(error, Transient) or attempts >= len(delays):
+        return None
+    delay = delays[attempts] * (0.8 + 0.4 * context.random.random())
+    return now + timedelta(seconds=max(delay, min(error.retry_after or 0.0, LONGEST_ASKED)))

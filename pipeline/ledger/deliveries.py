@@ -1,0 +1,345 @@
+"""Rows of deliveries: for each article and outlet what is wanted, what is held, and when to try next.
+
+`next_attempt_at` stands exactly while there is something to do; the index of what is due covers only those rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Integer, Text, and_, bindparam, case, cast, func, literal, null, or_, select, text, update
+
+from pipeline.ledger import tables as t
+from pipeline.ledger.types import Instant
+from pipeline.ledger.upsert import insert
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Executable, Row
+
+    from pipeline.ledger.engine import Tx
+
+WAITING, PENDING, RETRYING, SETTLED, FAILED, SKIPPED = "waiting", "pending", "retrying", "settled", "failed", "skipped"
+LIVE, BEYOND, GONE = "live", "beyond", "gone"
+MOST_STRIKES = 3
+FURTHEST = timedelta(days=8)  # further ahead than any retry list reaches: a clock was wrong, so it is due
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One line of a delivery plan. `keep`: where an article leaves, a copy already there stays (networks)."""
+
+    article_id: int
+    outlet: str
+    revision: int
+    number: int
+    present: bool
+    reason: str
+    keep: bool
+    sort_at: datetime
+    wanted_at: datetime
+
+
+def plan(tx: Tx, lines: Sequence[Planned]) -> tuple[str, ...]:
+    """Set what every outlet should hold of these articles; answers the outlets that have work now, sorted."""
+    # Rows are locked in the order of (article, outlet), as settling does, and outlets last: nobody waits in a ring.
+    lines = sorted(lines, key=lambda line: (line.article_id, line.outlet))
+    for keep in (False, True):
+        tx.each(_upsert(keep=keep, postgres=tx.postgres), [_row(line, tx.now) for line in lines if line.keep is keep])
+    d = t.deliveries.c
+    articles = sorted({line.article_id for line in lines})
+    dirty = tx.all(
+        select(d.outlet).where(d.article_id.in_(articles), d.next_attempt_at.is_not(None)).distinct().order_by(d.outlet),
+    )
+    keys = tuple(row.outlet for row in dirty)
+    o = t.outlets.c
+    tx.each(update(t.outlets).where(o.key == bindparam("k")).values(wanted_seq=o.wanted_seq + 1), [{"k": key} for key in keys])
+    return keys
+
+
+def _row(line: Planned, now: datetime) -> dict[str, object]:
+    return {
+        "article_id": line.article_id,
+        "outlet": line.outlet,
+        "state": PENDING if line.present else SKIPPED,
+        "reason": line.reason,
+        "wanted": line.revision,
+        "wanted_number": line.number,
+        "wanted_present": line.present,
+        "sort_at": line.sort_at,
+        "wanted_at": line.wanted_at,
+        "live_at": now,
+        "next_attempt_at": now if line.present else None,
+    }
+
+
+@cache
+def _upsert(*, keep: bool, postgres: bool) -> Executable:
+    """A newer revision replaces the plan; whoever holds or may hold a copy is told even when rules no longer match.
+
+    A removal still to be made may be of a copy that no row tells of: a run stored it and has not settled, or died before.
+    What is kept where it left (`keep`) is what was wanted there until now; a withdrawal on its way is not called back.
+    """
+    statement = insert(t.deliveries, postgres=postgres)
+    new, old = statement.excluded, t.deliveries.c
+    holds = or_(old.wanted_present, old.held_present)
+    due = or_(new.wanted_present, holds, old.next_attempt_at.is_not(None))
+    return statement.on_conflict_do_update(
+        index_elements=[old.article_id, old.outlet],
+        set_={
+            "state": case((due, literal(PENDING)), else_=literal(SKIPPED)),
+            "reason": new.reason,
+            "wanted": new.wanted,
+            "wanted_number": new.wanted_number,
+            "wanted_present": or_(new.wanted_present, old.wanted_present) if keep else new.wanted_present,
+            "sort_at": new.sort_at,
+            "wanted_at": new.wanted_at,
+            "live_at": new.live_at,
+            "next_attempt_at": case((due, new.live_at), else_=null()),
+            "attempts": 0,
+            "strikes": 0,
+            "place": case((and_(holds, new.wanted_present.is_(False)), literal(GONE)), else_=old.place),
+        },
+        where=old.wanted_number < new.wanted_number,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """One delivery to make. `wanted` is the revision's row id."""
+
+    article_id: int
+    wanted: int
+    number: int
+    present: bool
+    attempts: int
+    strikes: int
+    wanted_at: datetime
+    live_at: datetime
+    held_present: bool
+
+
+def due(tx: Tx, outlet: str, most: int) -> tuple[Due, ...]:
+    """What an outlet should be brought to now: those without strikes first, each group oldest first."""
+    rows = tx.all(_due(), {"outlet": outlet, "most": most, **due_times(tx)})
+    return tuple(Due(*row) for row in rows)
+
+
+@cache
+def _due() -> Executable:
+    d = t.deliveries.c
+    return (
+        select(d.article_id, d.wanted, d.wanted_number, d.wanted_present, d.attempts, d.strikes, d.wanted_at, d.live_at, d.held_present)
+        .where(d.outlet == bindparam("outlet"), is_due())
+        .order_by(d.strikes, d.next_attempt_at, d.article_id)
+        .limit(bindparam("most"))
+    )
+
+
+def is_due() -> Any:
+    """The condition on deliveries: its time has come, or was set by a clock that was wrong. Binds `due_times`."""
+    at = t.deliveries.c.next_attempt_at
+    return and_(at.is_not(None), or_(at <= bindparam("due_now", type_=Instant), at > bindparam("due_never", type_=Instant)))
+
+
+def due_times(tx: Tx) -> dict[str, datetime]:
+    """The values of `is_due`."""
+    return {"due_now": tx.now, "due_never": tx.now + FURTHEST}
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A delivery that was made: the outlet now holds what was wanted when it was read."""
+
+    due: Due
+    place: str
+    url: str = ""
+
+
+def settle(tx: Tx, outlet: str, rows: Iterable[Settled]) -> None:
+    """Held is now what was wanted; a row whose `wanted` moved on meanwhile keeps waiting, but what is held is noted."""
+    values = {"o": outlet, "now": tx.now}
+    tx.each(
+        _settle(),
+        [
+            {"a": s.due.article_id, "w": s.due.wanted, "n": s.due.number, "p": s.due.present, "pl": s.place, "u": s.url, **values}
+            for s in sorted(rows, key=lambda settled: settled.due.article_id)
+        ],
+    )
+
+
+@cache
+def _settle() -> Executable:
+    d = t.deliveries.c
+    same = and_(d.wanted == bindparam("w"), d.wanted_present == bindparam("p"))
+    return (
+        update(t.deliveries)
+        .where(d.outlet == bindparam("o"), d.article_id == bindparam("a"))
+        .values(
+            held=bindparam("w"),
+            held_number=bindparam("n"),
+            held_present=bindparam("p"),
+            held_at=case((same, bindparam("now", type_=Instant)), else_=d.held_at),
+            state=case((same, literal(SETTLED)), else_=d.state),
+            next_attempt_at=case((same, cast(null(), Instant)), else_=d.next_attempt_at),
+            attempts=case((same, literal(0, Integer)), else_=d.attempts),
+            strikes=case((same, literal(0, Integer)), else_=d.strikes),
+            place=bindparam("pl"),
+            url=case((bindparam("u", type_=Text) != "", bindparam("u", type_=Text)), else_=d.url),
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A delivery that was not made. `again_at` None: it is failed, and waits for a person or a new revision."""
+
+    due: Due
+    outcome: str
+    answer: str
+    again_at: datetime | None
+    milliseconds: int = 0
+
+
+def fail(tx: Tx, outlet: str, failures: Sequence[Failure]) -> None:
+    """Note the failures and when to try again; a row whose `wanted` moved on is due by itself and left alone."""
+    d = t.deliveries.c
+    statement = (
+        update(t.deliveries)
+        .where(d.outlet == outlet, d.article_id == bindparam("a"), d.wanted == bindparam("w"))
+        .values(
+            state=bindparam("s"),
+            reason=bindparam("why"),
+            next_attempt_at=bindparam("again", type_=Instant),
+            attempts=d.attempts + 1,
+        )
+    )
+    rows = [
+        {"a": f.due.article_id, "w": f.due.wanted, "s": RETRYING if f.again_at else FAILED, "why": f.answer[:500], "again": f.again_at}
+        for f in sorted(failures, key=lambda failure: failure.due.article_id)
+    ]
+    tx.each(statement, rows)
+    record(tx, outlet, [(f.due.article_id, f.milliseconds, f.outcome, f.answer) for f in failures])
+
+
+def record(tx: Tx, outlet: str, tried: Iterable[tuple[int | None, int, str, str]]) -> None:
+    """Rows of attempts: (article, milliseconds, outcome, what the outlet answered). Failures, and the success after one."""
+    tx.each(
+        t.attempts.insert(),
+        [
+            {"article_id": article, "outlet": outlet, "at": tx.now, "milliseconds": spent, "outcome": outcome, "answer": answer[:2000]}
+            for article, spent, outcome, answer in tried
+        ],
+    )
+
+
+def strike(tx: Tx, outlet: str, article_id: int) -> bool:
+    """One more strike for a delivery that stopped its worker; True when that was its last and it is failed now."""
+    d = t.deliveries.c
+    here = and_(d.outlet == outlet, d.article_id == article_id)
+    tx.run(update(t.deliveries).where(here).values(strikes=d.strikes + 1))
+    strikes: int = tx.value(select(d.strikes).where(here)) or 0
+    if strikes < MOST_STRIKES:
+        return False
+    why = f"It stopped its worker {strikes} times; a new revision or a person must free it."
+    tx.run(update(t.deliveries).where(here).values(state=FAILED, reason=why, next_attempt_at=None))
+    record(tx, outlet, [(article_id, 0, "stops its worker", why)])
+    return True
+
+
+def window(tx: Tx, outlet: str, most: int) -> list[Row[Any]]:
+    """(article_id, wanted, sort_at, identity) of what an outlet should show, newest first, at most `most`."""
+    return tx.all(_window(), {"outlet": outlet, "most": most})
+
+
+@cache
+def _window() -> Executable:
+    d, a = t.deliveries.c, t.articles.c
+    return (
+        select(d.article_id, d.wanted, d.sort_at, a.identity)
+        .join(t.articles, a.id == d.article_id)
+        .where(d.outlet == bindparam("outlet"), text("wanted_present"), d.state != FAILED)
+        .order_by(d.sort_at.desc(), d.article_id.desc())
+        .limit(bindparam("most"))
+    )
+
+
+def removed_since(tx: Tx, outlet: str, since: datetime, most: int = 100) -> list[Row[Any]]:
+    """(identity, live_at) of articles withdrawn from an outlet since then, newest first."""
+    return tx.all(_removed(), {"outlet": outlet, "since": since, "most": most})
+
+
+@cache
+def _removed() -> Executable:
+    d, a = t.deliveries.c, t.articles.c
+    r = t.revisions.c
+    return (
+        select(a.identity, d.live_at)
+        .join(t.articles, a.id == d.article_id)
+        .join(t.revisions, r.id == d.wanted)
+        .where(
+            d.outlet == bindparam("outlet"), text("place = 'gone'"), d.live_at > bindparam("since", type_=Instant), r.kind == "withdrawn"
+        )
+        .order_by(d.live_at.desc(), a.id.desc())
+        .limit(bindparam("most"))
+    )
+
+
+def held_at(tx: Tx, outlet: str, articles: Sequence[int]) -> Mapping[int, str]:
+    """Article id → URL, for those of these articles an outlet holds now."""
+    rows = tx.all(_held_at(), {"outlet": outlet, "articles": list(articles)})
+    return {row.article_id: row.url for row in rows}
+
+
+@cache
+def _held_at() -> Executable:
+    d = t.deliveries.c
+    ids: Any = bindparam("articles", expanding=True)
+    return select(d.article_id, d.url).where(d.outlet == bindparam("outlet"), d.article_id.in_(ids), d.held_present)
+
+
+def unsettled_counts(tx: Tx) -> list[tuple[str, str, int]]:
+    """(outlet, state, number) of every delivery that is neither settled nor skipped."""
+    d = t.deliveries.c
+    rows = tx.all(select(d.outlet, d.state, func.count()).where(t.UNSETTLED).group_by(d.outlet, d.state))
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def again(tx: Tx, outlet: str, articles: Sequence[int] | None = None) -> int:
+    """Have an outlet make what it holds (of these articles, or all) once more; answers how many."""
+    d = t.deliveries.c
+    which = d.held_present if articles is None else d.article_id.in_(articles)
+    done = tx.run(
+        update(t.deliveries)
+        .where(d.outlet == outlet, which, d.wanted.is_not(None), d.state == SETTLED)
+        .values(state=PENDING, next_attempt_at=tx.now, attempts=0),
+    )
+    tx.run(update(t.outlets).where(t.outlets.c.key == outlet).values(wanted_seq=t.outlets.c.wanted_seq + 1))
+    return done.rowcount
+
+
+def empty(tx: Tx, outlet: str) -> int:
+    """Have a closed outlet give up everything it shows; answers how much that is."""
+    d = t.deliveries.c
+    done = tx.run(
+        update(t.deliveries)
+        .where(d.outlet == outlet, d.wanted_present)
+        .values(
+            wanted_present=False,
+            state=PENDING,
+            reason="The outlet is closed.",
+            next_attempt_at=tx.now,
+            live_at=tx.now,
+            wanted_at=tx.now,
+            attempts=0,
+            place=GONE,
+        ),
+    )
+    if done.rowcount:
+        tx.run(update(t.outlets).where(t.outlets.c.key == outlet).values(wanted_seq=t.outlets.c.wanted_seq + 1))
+    return done.rowcount

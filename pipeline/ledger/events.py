@@ -1,0 +1,189 @@
+"""Rows of events: inserted once, claimed by `validate` in batches, finished with what became of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import bindparam, func, or_, select, text, update
+
+from pipeline.ledger import tables as t
+from pipeline.ledger.upsert import insert
+from pipeline.model.event import EventState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from pipeline.ledger.engine import Tx
+    from pipeline.model.event import Event, Problem
+
+CLAIM = timedelta(seconds=8)  # the hard limit of `validate`: a claim older than that has nobody behind it
+MOST_STRIKES = 3
+
+
+def add(tx: Tx, events: Sequence[Event]) -> Mapping[str, str]:
+    """Store what is new; answer the sha256 kept for each event id, which may be another body's.
+
+    One insert that ignores what is there, then one read: doubles inside a group and across processes get one answer.
+    """
+    rows = [
+        {
+            "event_id": e.event_id,
+            "source": e.source,
+            "webhook_id": e.webhook_id,
+            "sha256": e.sha256,
+            "body": e.body,
+            "headers": dict(e.headers),
+            "received_at": tx.now,
+            "state": EventState.WAITING.value,
+        }
+        for e in events
+    ]
+    tx.each(insert(t.events, postgres=tx.postgres).on_conflict_do_nothing(), rows)
+    ids = [e.event_id for e in events]
+    found = tx.all(select(t.events.c.event_id, t.events.c.sha256).where(t.events.c.event_id.in_(ids)))
+    return {row.event_id: row.sha256 for row in found}
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """One waiting event in the hands of a run. `id` is its place in the order of arrival; `with_bodies` fills in `body`."""
+
+    id: int
+    event_id: str
+    body: bytes
+    received_at: datetime
+    strikes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A batch. `careful`: some of it was in the hands of a run that died, so one item a commit.
+
+    `spent` holds events that stopped their worker three times; they are to be rejected.
+    """
+
+    events: tuple[Claimed, ...]
+    spent: tuple[Claimed, ...]
+    careful: bool
+
+
+def claim(tx: Tx, source: str, owner: str, most: int = 100) -> Claim:
+    """Take up to `most` waiting events of a source: those without strikes first, each group oldest first."""
+    e = t.events.c
+    free = or_(e.claimed_until.is_(None), e.claimed_until <= tx.now, e.claimed_until > tx.now + 2 * CLAIM)
+    pick = (
+        select(e.id, e.claimed_by, e.suspect)
+        .where(text("events.state = 'waiting'"), e.source == source, free)
+        .order_by(e.strikes, e.id)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    )
+    picked = tx.all(pick)
+    ids = [row.id for row in picked]
+    if not ids:
+        return Claim((), (), careful=False)
+    struck = [row.id for row in picked if row.suspect]
+    tx.each(update(t.events).where(e.id == bindparam("i")).values(strikes=e.strikes + 1, suspect=False), [{"i": i} for i in struck])
+    tx.run(update(t.events).where(e.id.in_(ids)).values(claimed_by=owner, claimed_until=tx.now + CLAIM))
+    rows = tx.all(
+        select(e.id, e.event_id, e.received_at, e.strikes).where(e.id.in_(ids)).order_by(e.strikes, e.id),
+    )
+    claimed = [Claimed(row.id, row.event_id, b"", row.received_at, row.strikes) for row in rows]
+    return Claim(
+        tuple(c for c in claimed if c.strikes < MOST_STRIKES),
+        tuple(c for c in claimed if c.strikes >= MOST_STRIKES),
+        careful=any(row.claimed_by for row in picked),
+    )
+
+
+def with_bodies(tx: Tx, claimed: Sequence[Claimed]) -> tuple[Claimed, ...]:
+    """The same with their bodies: read a few at a time, and not while the write lock is held."""
+    e = t.events.c
+    bodies = {row.id: row.body for row in tx.all(select(e.id, e.body).where(e.id.in_([c.id for c in claimed])))}
+    return tuple(replace(c, body=bodies[c.id]) for c in claimed if c.id in bodies)
+
+
+def suspect(tx: Tx, row_id: int) -> None:
+    """Note which event is about to be touched; if its worker dies, this is the one to blame."""
+    tx.run(update(t.events).where(t.events.c.id == row_id).values(suspect=True))
+
+
+def unclaim(tx: Tx, ids: Iterable[int]) -> None:
+    """Put back what was not worked on, for whoever comes next."""
+    statement = update(t.events).where(t.events.c.id == bindparam("i"), t.events.c.state == EventState.WAITING.value)
+    tx.each(statement.values(claimed_by=None, claimed_until=None, suspect=False), [{"i": i} for i in ids])
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one event."""
+
+    id: int
+    state: EventState
+    type: str | None = None
+    article_id: int | None = None
+    revision: int | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+def finish(tx: Tx, outcomes: Sequence[Outcome]) -> None:
+    """Record outcomes; an event is finished once, so a second run's outcome changes nothing."""
+    e = t.events.c
+    statement = (
+        update(t.events)
+        .where(e.id == bindparam("i"), e.state == EventState.WAITING.value)
+        .values(
+            state=bindparam("s"),
+            type=bindparam("t"),
+            article_id=bindparam("a"),
+            revision=bindparam("r"),
+            problems=bindparam("p"),
+            processed_at=bindparam("n"),
+            claimed_by=None,
+            claimed_until=None,
+            suspect=False,
+        )
+    )
+    tx.each(statement, [_row(o, tx.now) for o in outcomes])
+
+
+def _row(outcome: Outcome, now: datetime) -> dict[str, object]:
+    return {
+        "i": outcome.id,
+        "s": outcome.state.value,
+        "t": outcome.type,
+        "a": outcome.article_id,
+        "r": outcome.revision,
+        "p": [{"pointer": p.pointer, "detail": p.detail} for p in outcome.problems] or None,
+        "n": now,
+    }
+
+
+def still_waiting(tx: Tx, ids: Sequence[int]) -> frozenset[int]:
+    """Which of these are still to be decided: a batch re-claimed by another run leaves nothing here."""
+    e = t.events.c
+    rows = tx.all(select(e.id).where(e.id.in_(ids), e.state == EventState.WAITING.value).with_for_update())
+    return frozenset(row.id for row in rows)
+
+
+def sources_with_work(tx: Tx) -> tuple[str, ...]:
+    """Sources with waiting events in nobody's hands."""
+    e = t.events.c
+    free = or_(e.claimed_until.is_(None), e.claimed_until <= tx.now, e.claimed_until > tx.now + 2 * CLAIM)
+    rows = tx.all(select(e.source).where(text("events.state = 'waiting'"), free).distinct())
+    return tuple(sorted(row.source for row in rows))
+
+
+def waiting_counts(tx: Tx) -> list[tuple[str, int]]:
+    """(source, number of events not yet processed)."""
+    rows = tx.all(select(t.events.c.source, func.count()).where(text("events.state = 'waiting'")).group_by(t.events.c.source))
+    return [(row[0], row[1]) for row in rows]
+
+
+def free_claims(tx: Tx, owners: Sequence[str]) -> None:
+    """Free at once what dead owners claimed; the claim's mark stays, so the next run is careful."""
+    e = t.events.c
+    tx.run(update(t.events).where(text("events.state = 'waiting'"), e.claimed_by.in_(owners)).values(claimed_until=tx.now))

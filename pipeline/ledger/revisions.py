@@ -1,0 +1,43 @@
+"""Reading live revisions, as the makers of documents want them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, select
+
+from pipeline.ledger import tables as t
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from sqlalchemy import Executable, Row
+
+    from pipeline.ledger.engine import Tx
+
+
+def by_id(tx: Tx, ids: Collection[int]) -> Mapping[int, Row[Any]]:
+    """Revision row id → (id, article_id, number, kind, headline, content, reason, dates, identity, short_id, cms_id)."""
+    return {row.id: row for row in tx.all(_by_id(), {"ids": list(ids)})} if ids else {}
+
+
+@cache
+def _by_id() -> Executable:
+    r, a = t.revisions.c, t.articles.c
+    columns = (r.id, r.article_id, r.number, r.kind, r.headline, r.content, r.reason, r.published_at, r.modified_at, r.live_at)
+    chosen: Any = bindparam("ids", expanding=True)
+    return select(*columns, a.identity, a.short_id, a.cms_id).join(t.articles, a.id == r.article_id).where(r.id.in_(chosen))
+
+
+def addresses(tx: Tx, ids: Collection[int]) -> list[Row[Any]]:
+    """(article_id, short_id, url) of these revisions, without reading their texts."""
+    return tx.all(_addresses(), {"ids": list(ids)})
+
+
+@cache
+def _addresses() -> Executable:
+    r, a = t.revisions.c, t.articles.c
+    chosen: Any = bindparam("ids", expanding=True)
+    url = r.content["url"].as_string().label("url")
+    return select(r.article_id, a.short_id, url).join(t.articles, a.id == r.article_id).where(r.id.in_(chosen))

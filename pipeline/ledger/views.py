@@ -1,0 +1,227 @@
+"""Questions people ask of the ledger: where is this article, what is not out yet, what was refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, or_, select, text
+
+from pipeline.kit.clock import rfc3339
+from pipeline.ledger import tables as t
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Row
+
+    from pipeline.ledger.engine import Tx
+
+SETTLED_STATES = frozenset({"settled", "skipped"})
+
+
+@dataclass(frozen=True, slots=True)
+class OutletStatus:
+    """One outlet's line for one article. `seconds` from acceptance to held; for a withdrawn article until it was gone."""
+
+    outlet: str
+    state: str
+    url: str
+    seconds: float | None
+    attempts: int
+    reason: str
+    held_revision: int | None
+
+    def to_json(self) -> dict[str, object]:
+        """The shape every `--json` prints."""
+        names = ("outlet", "state", "url", "seconds", "attempts", "reason")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class ArticleStatus:
+    """One article and where it is. `state`: live, withdrawn, or waiting (for its embargo)."""
+
+    site: str
+    id: str
+    headline: str
+    revision: int
+    state: str
+    waits_until: datetime | None
+    outlets: tuple[OutletStatus, ...]
+
+    @property
+    def settled(self) -> bool:
+        """Whether every outlet holds what it should."""
+        return self.state != "waiting" and bool(self.outlets) and all(o.state in SETTLED_STATES for o in self.outlets)
+
+    def to_json(self) -> dict[str, object]:
+        """The shape every `--json` prints."""
+        return {
+            "site": self.site,
+            "id": self.id,
+            "headline": self.headline,
+            "revision": self.revision,
+            "state": self.state,
+            **({"waits_until": rfc3339(self.waits_until)} if self.waits_until else {}),
+            "outlets": [o.to_json() for o in self.outlets],
+        }
+
+
+def find_articles(tx: Tx, text: str, site: str | None = None) -> list[int]:
+    """Article row ids by CMS id, short id or identity."""
+    a = t.articles.c
+    where = [or_(a.cms_id == text, a.short_id == text, a.identity == text)]
+    if site:
+        where.append(a.site == site)
+    return [row.id for row in tx.all(select(a.id).where(*where).order_by(a.id).limit(50))]
+
+
+def newest_articles(tx: Tx, most: int = 20, before: int | None = None) -> list[int]:
+    """Row ids of the articles that came last."""
+    a = t.articles.c
+    query = select(a.id).order_by(a.id.desc()).limit(most)
+    return [row.id for row in tx.all(query.where(a.id < before) if before else query)]
+
+
+def status(tx: Tx, articles: Sequence[int]) -> list[ArticleStatus]:
+    """Where these articles are, in the order asked."""
+    if not articles:
+        return []
+    a, r, d, o = t.articles.c, t.revisions.c, t.deliveries.c, t.outlets.c
+    heads = {
+        row.id: row
+        for row in tx.all(
+            select(a.id, a.site, a.cms_id, a.live, a.newest, r.headline, r.number, r.kind, r.state, r.effective_at)
+            .join(t.revisions, (r.article_id == a.id) & (r.number == a.newest))
+            .where(a.id.in_(list(articles))),
+        )
+    }
+    lines: dict[int, list[Row[Any]]] = {}
+    columns = (d.article_id, d.outlet, d.state, d.url, d.wanted_at, d.held_at, d.attempts, d.reason, d.held_number, o.paused)
+    for row in tx.all(select(*columns).join(t.outlets, o.key == d.outlet).where(d.article_id.in_(list(articles))).order_by(d.outlet)):
+        lines.setdefault(row.article_id, []).append(row)
+    return [_status(heads[i], lines.get(i, [])) for i in articles if i in heads]
+
+
+def _status(head: Row[Any], lines: Sequence[Row[Any]]) -> ArticleStatus:
+    waiting = head.state == "waiting"
+    state = "waiting" if waiting else "withdrawn" if head.kind == "withdrawn" else "live"
+    outlets = tuple(_line(row) for row in lines)
+    return ArticleStatus(head.site, head.cms_id, head.headline, head.number, state, head.effective_at if waiting else None, outlets)
+
+
+def _line(row: Row[Any]) -> OutletStatus:
+    state = "paused" if row.paused and row.state not in SETTLED_STATES else row.state
+    seconds = round((row.held_at - row.wanted_at).total_seconds(), 3) if state == "settled" and row.held_at else None
+    return OutletStatus(row.outlet, state, row.url, seconds, row.attempts, row.reason, row.held_number)
+
+
+def completeness(tx: Tx) -> dict[str, dict[str, int]]:
+    """Outlet → state → number, of every delivery that is neither settled nor skipped; an outlet that is complete is {}."""
+    found: dict[str, dict[str, int]] = {row.key: {} for row in tx.all(select(t.outlets.c.key).order_by(t.outlets.c.key))}
+    d = t.deliveries.c
+    for row in tx.all(select(d.outlet, d.state, func.count().label("n")).where(t.UNSETTLED).group_by(d.outlet, d.state)):
+        found.setdefault(row.outlet, {})[row.state] = row.n
+    return found
+
+
+def event(tx: Tx, event_id: str) -> Mapping[str, object] | None:
+    """What became of an event: status, problems where it was refused, and where its article is."""
+    e = t.events.c
+    columns = (e.event_id, e.source, e.state, e.type, e.article_id, e.revision, e.problems, e.received_at, e.processed_at)
+    row = tx.first(select(*columns).where(e.event_id == event_id))
+    if row is None:
+        return None
+    article = status(tx, [row.article_id])[0].to_json() if row.article_id else None
+    return {
+        "event_id": row.event_id,
+        "source": row.source,
+        "status": "accepted" if row.state == "waiting" else row.state,
+        "type": row.type,
+        "received_at": rfc3339(row.received_at),
+        "processed_at": rfc3339(row.processed_at) if row.processed_at else None,
+        "revision": row.revision,
+        "problems": row.problems or [],
+        "article": article,
+    }
+
+
+def rejections(tx: Tx, most: int = 50) -> list[dict[str, object]]:
+    """The newest refused events with their problems."""
+    e = t.events.c
+    rows = tx.all(
+        select(e.event_id, e.source, e.type, e.received_at, e.problems)
+        .where(text("events.state = 'rejected'"))
+        .order_by(e.id.desc())
+        .limit(most),
+    )
+    return [
+        {"event_id": r.event_id, "source": r.source, "type": r.type, "received_at": rfc3339(r.received_at), "problems": r.problems or []}
+        for r in rows
+    ]
+
+
+def outlets(tx: Tx) -> list[dict[str, object]]:
+    """Every outlet: what it still has to do, its circuit, whether it is paused."""
+    unsettled = completeness(tx)
+    return [
+        {
+            "outlet": row.key,
+            "kind": row.kind,
+            "unsettled": unsettled.get(row.key, {}),
+            "paused": row.paused,
+            "closed": row.closed,
+            "circuit": "open" if row.circuit_until and row.circuit_until > tx.now else "closed",
+            "circuit_until": rfc3339(row.circuit_until) if row.circuit_until else None,
+            "changed_at": rfc3339(row.changed_at) if row.changed_at else None,
+        }
+        for row in tx.all(select(t.outlets).order_by(t.outlets.c.key))
+    ]
+
+
+def attempts(tx: Tx, article: int, outlet: str | None = None, most: int = 50) -> list[dict[str, object]]:
+    """The newest attempts for an article: failures, posts, and the first success after a failure."""
+    a = t.attempts.c
+    query = select(t.attempts).where(a.article_id == article).order_by(a.id.desc()).limit(most)
+    rows = tx.all(query.where(a.outlet == outlet) if outlet else query)
+    return [
+        {"outlet": r.outlet, "at": rfc3339(r.at), "milliseconds": r.milliseconds, "outcome": r.outcome, "answer": r.answer} for r in rows
+    ]
+
+
+def deliveries(tx: Tx, outlet: str | None, state: str | None, most: int = 100) -> list[dict[str, object]]:
+    """Deliveries that are not settled, of one outlet or all, in one state or all."""
+    d, a = t.deliveries.c, t.articles.c
+    query = select(d.outlet, d.state, d.reason, d.attempts, d.next_attempt_at, a.site, a.cms_id).join(t.articles, a.id == d.article_id)
+    query = query.where(text("deliveries.state NOT IN ('settled', 'skipped')"))
+    query = query.where(d.outlet == outlet) if outlet else query
+    query = query.where(d.state == state) if state else query
+    return [
+        {
+            "outlet": r.outlet,
+            "site": r.site,
+            "id": r.cms_id,
+            "state": r.state,
+            "reason": r.reason,
+            "attempts": r.attempts,
+            "next_attempt_at": rfc3339(r.next_attempt_at) if r.next_attempt_at else None,
+        }
+        for r in tx.all(query.order_by(d.outlet, d.article_id).limit(most))
+    ]
+
+
+def shares(tx: Tx, site: str, article: str) -> tuple[Row[Any] | None, list[Row[Any]]]:
+    """(the article's row, its share documents (outlet, status, body, changed_at)) by short id or CMS id."""
+    a, d, o = t.articles.c, t.documents.c, t.outlets.c
+    head = tx.first(select(a.id, a.cms_id, a.short_id, a.identity).where(a.site == site, or_(a.short_id == article, a.cms_id == article)))
+    if head is None:
+        return None, []
+    rows = tx.all(
+        select(d.outlet, d.status, d.body, d.sha256, d.changed_at)
+        .join(t.outlets, o.key == d.outlet)
+        .where(d.article_id == head.id, o.kind == "network", o.site == site)
+        .order_by(d.outlet),
+    )
+    return head, rows

@@ -1,0 +1,163 @@
+"""What a mirror shows, made from the ledger's rows: article pages, notices, redirects, its feeds, index and robots.
+
+Nothing here is stored: `mirrors` puts it where it belongs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline import building
+from pipeline.formats import FORMATS
+from pipeline.ledger import deliveries, documents, revisions
+from pipeline.ledger.documents import Stored
+from pipeline.model.document import Document, DocumentStatus
+from pipeline.networks import NETWORKS
+from pipeline.pages import FeedLink, PageFrame, ShareLink, article_page, gone_page, index_page, moved_page, page_path, robots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Row
+
+    from pipeline.context import Context
+    from pipeline.ledger.engine import Tx
+    from pipeline.model.revision import Revision
+    from pipeline.model.settings import Feed, Mirror, Site
+
+INDEX = 50
+HTML = "text/html; charset=utf-8"
+TEXT = "text/plain; charset=utf-8"
+MARKER = ".gone"  # beside a page that was withdrawn: who serves the folder answers 410
+FORMAT_TITLES = {"rss": "RSS", "atom": "Atom", "json": "JSON Feed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a run changes at a mirror: articles that come (or change), articles that leave, and when they were made live."""
+
+    added: frozenset[int]
+    removed: frozenset[int]
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Makes the documents of one mirror. `touch` is told the article before each rendering (careful runs)."""
+
+    context: Context
+    site: Site
+    mirror: Mirror
+    key: str
+    frame: PageFrame
+    touch: Callable[[int], None]
+
+    def live(self, revision: Revision, there: Sequence[Row[Any]]) -> list[Document]:
+        """An article's page, and redirects from every other path it has here (`there`: rows of its documents)."""
+        folder = page_path(building.article_of(revision).url, revision.short_id)
+        target = self.mirror.base_url + folder
+        page = Document(f"{folder}index.html", HTML, article_page(building.entry_of(revision, target), self.frame, self._links(revision)))
+        former = [r.path for r in there if r.path != page.path]
+        return [page, *(Document(path, HTML, moved_page(self.frame, target), DocumentStatus.MOVED, target) for path in former)]
+
+    def gone(self, revision: Revision, there: Sequence[Row[Any]]) -> list[Document]:
+        """The notice for every page the article has here; redirects lead to it and stay."""
+        notice = gone_page(self.frame, revision.headline, revision.live_at, revision.reason)
+        return [Document(r.path, HTML, notice, DocumentStatus.GONE) for r in there if r.status != DocumentStatus.MOVED.value]
+
+    def _links(self, revision: Revision) -> list[ShareLink]:
+        """The share block: where each network of the site takes a reader who wants to pass the article on."""
+        networks = [n for n in self.site.networks if not n.closed]
+        shares = [(n, building.share_of(self.context, self.site, n, revision)) for n in networks]
+        return [ShareLink(n.name, NETWORKS[n.name].title, share.intent_url) for n, share in shares]
+
+    def shared(self, change: Change) -> list[Stored]:
+        """Feeds, index and robots for what the mirror holds once the change is settled. All is read first, then rendered."""
+        pages: dict[int, str] = {}
+        feeds_url = f"{self.mirror.base_url}feeds/"
+        base = building.Base(self.mirror.name, self.mirror.base_url, feeds_url, lambda article, url: pages.get(article) or url)
+        builder = building.Builder(self.context, self.site, base, self.touch)
+        with self.context.ledger.read() as tx:
+            feeds = [self._window(tx, builder, feed, change, pages) for feed in self.site.feeds]
+            newest = self._newest(tx, change)
+            now = tx.now
+        made = [stored for feed, seen, known in feeds for stored in self._feed(builder, feed, seen, known, change, now)]
+        plain = (self._index(newest), Document("robots.txt", TEXT, robots(self.frame)))
+        return [*made, *(Stored(document, change.at or now) for document in plain)]
+
+    def _window(
+        self, tx: Tx, builder: building.Builder, feed: Feed, change: Change, pages: dict[int, str]
+    ) -> tuple[Feed, building.Window, Mapping[str, Row[Any]]]:
+        """What one of the site's feeds shows here: only articles whose page stands; and what is known of its documents."""
+        seen = building.window(tx, building.feed_key(self.site, feed), feed, change.removed)
+        seen = building.only(seen, self._here(tx, change, [s.article_id for s in seen.shown]))
+        builder.load(tx, seen.shown)
+        pages.update(self._page_urls(tx, seen.shown))
+        return feed, seen, documents.known(tx, self.key, [f"feeds/{feed.name}.{fmt.extension}" for fmt in FORMATS.values()])
+
+    def _here(self, tx: Tx, change: Change, articles: Sequence[int]) -> Collection[int]:
+        return deliveries.held_at(tx, self.key, articles).keys() | change.added
+
+    def _feed(
+        self,
+        builder: building.Builder,
+        feed: Feed,
+        seen: building.Window,
+        known: Mapping[str, Row[Any]],
+        change: Change,
+        now: datetime,
+    ) -> list[Stored]:
+        """One feed. It calls its last change that of the deliveries in it, or now if anything else changed it."""
+        before = max((row.changed_at for row in known.values()), default=None)
+        moved = change.at is not None and (bool(change.removed) or any(s.article_id in change.added for s in seen.shown))
+        updated = max([when for when in (before, change.at if moved else None) if when], default=change.at or now)
+        built = builder.build(feed, seen, updated, "feeds/", known)
+        if before and not moved and any(_says_otherwise(d, known.get(d.path)) for d in built.documents):
+            updated = max(before, now)
+            built = builder.build(feed, seen, updated, "feeds/", known)
+        return [] if built.fault else [Stored(document, updated, as_of=seen.as_of) for document in built.documents]
+
+    def _page_urls(self, tx: Tx, shown: Iterable[building.Shown]) -> dict[int, str]:
+        rows = revisions.addresses(tx, [s.revision for s in shown])
+        return {row.article_id: self.mirror.base_url + page_path(row.url, row.short_id) for row in rows}
+
+    def _newest(self, tx: Tx, change: Change) -> list[Revision]:
+        """The newest articles whose page stands here, or is put by this run."""
+        rows = [r for r in deliveries.window(tx, self.key, INDEX + len(change.removed)) if r.article_id not in change.removed]
+        here = self._here(tx, change, [r.article_id for r in rows])
+        wanted = [r.wanted for r in rows if r.article_id in here][:INDEX]
+        read = building.read(self.context, tx, wanted)
+        return [read[revision] for revision in wanted]
+
+    def _index(self, newest: Sequence[Revision]) -> Document:
+        entries = [building.entry_of(revision, "") for revision in newest]
+        linked = [building.with_link(e, self.mirror.base_url + page_path(e.article.url, e.short_id)) for e in entries]
+        return Document("index.html", HTML, index_page(self.frame, linked))
+
+
+def differs(document: Document, row: Row[Any] | None) -> bool:
+    """Whether what the ledger says stands at the path is anything else."""
+    return row is None or (row.sha256, row.status, row.moved_to) != (document.sha256, document.status.value, document.moved_to)
+
+
+def _says_otherwise(document: Document, row: Row[Any] | None) -> bool:
+    """Whether its content changed. One that is only stored again, because what stands is damaged or unsettled, did not."""
+    return row is None or (row.sha256 != document.sha256 and not row.sha256.startswith(documents.MARKED))
+
+
+def frame(site: Site, mirror: Mirror) -> PageFrame:
+    """What every page of a mirror says around its article."""
+    feeds_url = f"{mirror.base_url}feeds/"
+    feeds = [
+        FeedLink(
+            f"{feed.title} ({FORMAT_TITLES.get(fmt.name, fmt.name)})",
+            f"{feeds_url}{feed.name}.{fmt.extension}",
+            fmt.media_type.partition(";")[0],
+        )
+        for feed in site.feeds
+        for fmt in FORMATS.values()
+    ]
+    addresses = dict.fromkeys([site.home_url, *(m.base_url for m in site.mirrors if not m.closed), *site.alternates])
+    return PageFrame(site, mirror.base_url, tuple(feeds), tuple(addresses), mirror.seo, mirror.title or site.title)

@@ -1,0 +1,1 @@
+"""The words as frozen types: article, revision, outlet, delivery, document, share; and the errors."""

@@ -1,0 +1,196 @@
+"""The settings as frozen types: what `pressrun.toml` says, checked and with every default filled in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+
+class Kind(StrEnum):
+    """The kinds of outlet; also the middle part of an outlet key (`demo/feed:all`)."""
+
+    FEED = "feed"
+    MIRROR = "mirror"
+    NETWORK = "network"
+
+
+def outlet_key(site: str, kind: Kind, name: str) -> str:
+    """`<site>/<kind>:<name>`, the one spelling of an outlet everywhere."""
+    return f"{site}/{kind.value}:{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One sender of webhooks. `secrets` are resolved; an empty tuple accepts nothing.
+
+    order_by  "version" | "updated_at" | "timestamp": what its revisions are ordered by
+    id_space  name space of its article ids; two sources of one CMS may share it
+    url_hosts hosts an article's canonical URL may have; empty: the site's own host only
+    """
+
+    name: str
+    site: str
+    dialect: str = "native"
+    id_space: str = ""
+    order_by: str = "updated_at"
+    secrets: tuple[bytes, ...] = field(default=(), repr=False)
+    enabled: bool = True
+    url_hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Which articles an outlet takes; every list empty means all of them.
+
+    sections  paths of the breadcrumb such as "News/Russia"; a path matches its sub-sections too
+    """
+
+    sections: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One feed of a site, in its three formats. `window_hours` may extend the window beyond `window` entries."""
+
+    name: str
+    title: str
+    description: str
+    rules: Rules = Rules()
+    window: int = 50
+    window_hours: int = 24
+    window_max: int = 200
+    window_max_bytes: int = 2_000_000
+    closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """The same site at another domain.
+
+    backend   "local" (a folder) | "http" (PUT and DELETE) | "memory" (tests)
+    base_url  where readers find it, with a trailing slash; empty: served by the app below /mirrors/
+    target    folder, or URL that documents are PUT below, with a trailing slash
+    token     sent as `token_header` with each request of the http backend
+    seo       "canonical" | "noindex" | "independent" (standards: canonical link, or kept out, or on its own)
+    """
+
+    name: str
+    title: str = ""
+    backend: str = "local"
+    base_url: str = ""
+    target: str = ""
+    token_header: str = "Authorization"  # noqa: S105 - a header's name
+    token: str = field(default="", repr=False)
+    seo: str = "canonical"
+    rules: Rules = Rules()
+    parallel: int = 4
+    closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """One social network a site composes shares for. `options` are the network's own (see its file)."""
+
+    name: str
+    rules: Rules = Rules()
+    link_to: str = "canonical"  # "canonical" | the name of a mirror
+    hashtags: bool = True
+    account: str = ""
+    options: tuple[tuple[str, str], ...] = ()
+    closed: bool = False
+
+    def option(self, name: str, default: str = "") -> str:
+        """One of the network's own options."""
+        return dict(self.options).get(name, default)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One publication. `home_url` ends with a slash; `tag_host` and `tag_date` make identities (RFC 4151)."""
+
+    name: str
+    title: str
+    home_url: str
+    language: str
+    publisher: str
+    tag_host: str
+    tag_date: str
+    description: str = ""
+    logo_url: str = ""
+    rights: str = ""
+    timezone: str = "UTC"
+    feeds_url: str = ""  # public base of the feeds, with a trailing slash; empty: derived from server.public_url
+    alternates: tuple[str, ...] = ()  # addresses named on article pages beside the mirrors' own
+    roku_channel_url: str = ""
+    require_image_credit: bool = True
+    feeds: tuple[Feed, ...] = ()
+    mirrors: tuple[Mirror, ...] = ()
+    networks: tuple[Network, ...] = ()
+
+    @property
+    def feeds_base(self) -> str:
+        """Where the site's own feeds are read, with a trailing slash."""
+        return self.feeds_url
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """Seconds until the next attempt, by kind of outlet; after the last one a delivery is failed."""
+
+    feed: tuple[int, ...] = (1, 2, 5, 10, 30, 60, 300, 900, 3600)
+    mirror: tuple[int, ...] = (2, 5, 15, 60, 300, 900, 3600, 10800, 21600, 43200, 86400, 86400, 86400)
+    network: tuple[int, ...] = (5, 30, 120, 600, 3600, 10800, 21600, 43200)
+
+    def of(self, kind: Kind) -> tuple[int, ...]:
+        """The list of one kind."""
+        return {Kind.FEED: self.feed, Kind.MIRROR: self.mirror, Kind.NETWORK: self.network}[kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds a webhook. Bytes, levels, seconds."""
+
+    body_bytes: int = 1_048_576
+    json_depth: int = 64
+    timestamp_seconds: int = 300
+    accept_seconds: float = 1.5
+    accept_queue: int = 1000
+    circuit_failures: int = 5
+    circuit_seconds: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where the app listens and how it is known outside."""
+
+    host: str = "127.0.0.1"
+    port: int = 8400
+    public_url: str = ""
+    allow_hosts: tuple[str, ...] = ()  # outgoing requests may reach these private host:port pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a step may ask about the configuration."""
+
+    data: Path
+    database: str
+    broker: str
+    server: Server
+    limits: Limits
+    retries: Retries
+    sites: tuple[Site, ...]
+    sources: tuple[Source, ...]
+    api_token: str = field(default="", repr=False)
+    origin: Path = Path()
+
+    def site(self, name: str) -> Site:
+        """The site of that name. Raises KeyError."""
+        return next(s for s in self.sites if s.name == name)
+
+    def source(self, name: str) -> Source | None:
+        """The source of that name, or None."""
+        return next((s for s in self.sources if s.name == name), None)

@@ -1,0 +1,24 @@
+"""Craft of `mirrors`: what a reader sees at a mirror domain, from frozen values to bytes. Pure."""
+
+from __future__ import annotations
+
+from pipeline.pages.article import article_page
+from pipeline.pages.frame import FeedLink, PageFrame, ShareLink
+from pipeline.pages.index import index_page
+from pipeline.pages.notices import gone_page, moved_page, robots
+from pipeline.pages.paths import page_path
+from pipeline.pages.render import CONTENT_SECURITY_POLICY, STYLE_SHA256
+
+__all__ = [
+    "CONTENT_SECURITY_POLICY",
+    "STYLE_SHA256",
+    "FeedLink",
+    "PageFrame",
+    "ShareLink",
+    "article_page",
+    "gone_page",
+    "index_page",
+    "moved_page",
+    "page_path",
+    "robots",
+]

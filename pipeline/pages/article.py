@@ -1,0 +1,134 @@
+"""The article page: everything the newsroom stated, for people and for machines, at a mirror."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from pipeline.model.article import Image, Video
+from pipeline.pages import body as bodies
+from pipeline.pages import metadata
+from pipeline.pages.render import is_web, page, zone_of
+from pipeline.pages.words import date_line, words_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    from pipeline.model.article import Article
+    from pipeline.model.entry import Entry
+    from pipeline.pages.body import Body
+    from pipeline.pages.frame import PageFrame, ShareLink
+    from pipeline.pages.words import Words
+
+Figure = Image | Video
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """An instant for `<time>`: the machine's form in the newsroom's offset, and the reader's."""
+
+    iso: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A block of the body, then the figures that follow it."""
+
+    html: Markup
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """How an article is laid out.
+
+    lead     the figure at its head, or None
+    pieces   the body with the other figures between its paragraphs
+    credits  credits of photographs the body itself shows without naming them
+    """
+
+    lead: Figure | None
+    pieces: tuple[Piece, ...]
+    credits: tuple[str, ...]
+
+
+def stamp(moment: datetime, zone: ZoneInfo, words: Words) -> Stamp:
+    """The instant on the newsroom's wall clock, to the second and to the minute."""
+    return Stamp(moment.astimezone(zone).isoformat(timespec="seconds"), date_line(moment, zone, words))
+
+
+def article_page(entry: Entry, frame: PageFrame, shares: Sequence[ShareLink]) -> bytes:
+    """The page of one live revision, as UTF-8 HTML. Same arguments, same bytes.
+
+    `body_html` must be sanitised, as `Article` says; every other text is escaped here, and no address
+    but http and https is linked or loaded. Canonical and robots by `frame.seo`: a page kept out of search
+    names no canonical address of another host, because the two contradict each other.
+    """
+    article, site = entry.article, frame.site
+    words, zone = words_for(article.language), zone_of(site.timezone)
+    body = bodies.read(article.body_html)
+    canonical = frame.canonical(article.url, entry.link)
+    description = metadata.clipped(article.summary or body.text, metadata.DESCRIPTION_MAX)
+    published, updated = stamp(article.published_at, zone, words), stamp(entry.modified_at, zone, words)
+    return page(
+        "article.html.j2",
+        frame,
+        article.language,
+        article=article,
+        canonical=canonical,
+        description=description,
+        cards=metadata.cards(entry, site, canonical, description),
+        structured=_structured(entry, frame, canonical, description, body.words),
+        story=lay_out(article, body),
+        published=published,
+        updated=updated if entry.modified_at > article.published_at and updated.text != published.text else None,
+        corrected=stamp(article.correction.at, zone, words) if article.correction else None,
+        shares=tuple(shares),
+    )
+
+
+def _structured(entry: Entry, frame: PageFrame, canonical: str, description: str, words: int) -> tuple[Markup, ...]:
+    made = [metadata.news_article(entry, frame.site, canonical, description, words)]
+    if entry.article.section:
+        made.append(metadata.breadcrumb(entry.article))
+    return tuple(metadata.json_ld(value) for value in made)
+
+
+def lay_out(article: Article, body: Body) -> Story:
+    """Put the figures in their places: one at the head, those the body shows already nowhere, the rest between paragraphs."""
+    films = [film for film in article.videos if is_web(film.url) and film.url not in body.shows]
+    lead = _lead(article, body, films)
+    shown = {film.thumbnail_url: "" for film in films} | dict(body.shows)
+    apart = {image.url: image for image in article.images if is_web(image.url) and image.url not in shown}
+    figures = _alternating([f for f in films if f is not lead], [i for i in apart.values() if lead is None or i.url != lead.url])
+    unnamed = [i.credit for i in article.images if i.url in shown and i.credit and i.credit not in shown[i.url]]
+    return Story(lead, _pieces(body, figures), tuple(dict.fromkeys(unnamed)))
+
+
+def _lead(article: Article, body: Body, films: Sequence[Video]) -> Figure | None:
+    """The film whose poster is the lead photograph, else that photograph, else the first film; None where the body shows it."""
+    photograph = article.lead_image
+    if photograph is None or not is_web(photograph.url):
+        return films[0] if films else None
+    film = next((f for f in films if f.thumbnail_url == photograph.url), None)
+    return film or (None if photograph.url in body.shows else photograph)
+
+
+def _alternating(films: Sequence[Video], photographs: Sequence[Image]) -> tuple[Figure, ...]:
+    paired = [figure for pair in zip(films, photographs, strict=False) for figure in pair]
+    shorter = min(len(films), len(photographs))
+    return (*paired, *films[shorter:], *photographs[shorter:])
+
+
+def _pieces(body: Body, figures: tuple[Figure, ...]) -> tuple[Piece, ...]:
+    after: dict[int, list[Figure]] = {}
+    for at, figure in zip(bodies.places(body.blocks, len(figures)), figures, strict=True):
+        after.setdefault(at, []).append(figure)
+    blocks = enumerate(body.blocks)
+    first = [Piece(Markup(), tuple(after[-1]))] if -1 in after else []
+    return (*first, *(Piece(Markup(block.html), tuple(after.get(at, ()))) for at, block in blocks))  # noqa: S704, sanitised at validation

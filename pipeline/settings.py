@@ -1,0 +1,238 @@
+"""`pressrun.toml` → Settings: checked by `schemas/config.v1.json`, defaults filled in from it, secrets resolved."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, fields
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pipeline import networks
+from pipeline.dialects import dialects
+from pipeline.kit import config, signatures
+from pipeline.model.errors import ConfigError
+from pipeline.model.settings import Feed, Kind, Limits, Mirror, Network, Retries, Rules, Server, Settings, Site, Source, outlet_key
+from pipeline.rules import schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pipeline.model.event import Problem
+
+RESERVED = frozenset(
+    ["webhooks", "events", "hub", "api", "ops", "mirrors", "shares", "healthz", "readyz", "metrics", "docs", "static", "openapi-json"],
+)
+WHERE = ("pressrun.toml", ".pressrun/pressrun.toml")
+ENVIRONMENT = {
+    "PRESSRUN_DATA": ("data",),
+    "PRESSRUN_DATABASE": ("database",),
+    "PRESSRUN_BROKER": ("broker",),
+    "PRESSRUN_ORIGIN": ("origin",),
+    "PRESSRUN_HOST": ("server", "host"),
+    "PRESSRUN_PORT": ("server", "port"),
+    "PRESSRUN_PUBLIC_URL": ("server", "public_url"),
+}
+
+
+def find(start: Path | None = None) -> Path | None:
+    """The configuration file: $PRESSRUN_CONFIG, ./pressrun.toml, ./.pressrun/pressrun.toml; None where there is none."""
+    if named := os.environ.get("PRESSRUN_CONFIG"):
+        return Path(named)
+    return next((path for name in WHERE if (path := (start or Path.cwd()) / name).is_file()), None)
+
+
+def load(path: Path) -> Settings:
+    """The settings of a file. Raises ConfigError naming file, line and what was expected."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        message = f"{path}: cannot be read ({error.strerror}). `pressrun config example` prints one to start from."
+        raise ConfigError(message) from error
+    try:
+        raw = config.parse(text)
+    except ValueError as error:
+        message = f"{path}: {error}"
+        raise ConfigError(message) from error
+    for name, where in ENVIRONMENT.items():
+        if name in os.environ:
+            _override(raw, where, os.environ[name])
+    found = [*schema.problems("config.v1.json", raw), *(() if schema.problems("config.v1.json", raw) else _cross_checks(raw))]
+    if found:
+        raise ConfigError("\n".join(_told(path, text, problem) for problem in found))
+    try:
+        return _settings(_filled(raw, "config.v1.json"), path.resolve().parent)
+    except ValueError as error:
+        message = f"{path}: {error}"
+        raise ConfigError(message) from error
+
+
+def _override(raw: dict[str, Any], where: tuple[str, ...], value: str) -> None:
+    for part in where[:-1]:
+        raw = raw.setdefault(part, {})
+    raw[where[-1]] = int(value) if where[-1] == "port" and value.isdigit() else value
+
+
+def _told(path: Path, text: str, problem: Problem) -> str:
+    parts = [part.replace("~1", "/").replace("~0", "~") for part in problem.pointer.split("/")[1:]]
+    return f"{path}:{config.line_of(text, parts)}: {'.'.join(parts) or 'file'}: {problem.detail}"
+
+
+def _cross_checks(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    from pipeline.model.event import Problem  # noqa: PLC0415 - only here is one made
+
+    for name, site in raw["sites"].items():
+        if name in RESERVED:
+            yield Problem(f"/sites/{name}", f"A site may not be called “{name}”: the address is taken.")
+        yield from (Problem(f"/sites/{name}/{where}", what) for where, what in _site_faults(site))
+    for name, source in raw["sources"].items():
+        if source["site"] not in raw["sites"]:
+            yield Problem(f"/sources/{name}/site", f"There is no site “{source['site']}”; there is {', '.join(raw['sites'])}.")
+        if source.get("dialect", "native") not in dialects():
+            yield Problem(f"/sources/{name}/dialect", f"Expected one of {', '.join(dialects())}.")
+
+
+def _site_faults(site: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    mirrors = site.get("mirrors", {})
+    if not _is_date(site["tag_date"]):
+        yield "tag_date", "Expected a date of the calendar such as 2026-11-23: every guid is made from it, for ever (RFC 4151)."
+    try:
+        ZoneInfo(site.get("timezone", "UTC"))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        yield "timezone", "Expected an IANA time zone such as Europe/Berlin."
+    for name, network in site.get("networks", {}).items():
+        if name not in networks.names():
+            yield f"networks/{name}", f"Expected one of {', '.join(networks.names())}."
+        if network.get("link_to", "canonical") not in {"canonical", *mirrors}:
+            yield f"networks/{name}/link_to", f"Expected canonical or a mirror of the site: {', '.join(mirrors) or 'there is none'}."
+    for name, mirror in mirrors.items():
+        if mirror.get("backend", "local") not in {"local", "http", "memory"}:
+            yield f"mirrors/{name}/backend", "Expected local or http."
+        if mirror.get("backend") == "http" and not (mirror.get("target") and mirror.get("base_url")):
+            yield f"mirrors/{name}", "A mirror over http needs target (where documents are PUT) and base_url (where readers find them)."
+
+
+def _is_date(text: str) -> bool:
+    """`YYYY`, `YYYY-MM` or `YYYY-MM-DD`, as RFC 4151 2.1 has it."""
+    try:
+        date.fromisoformat(text + "-01-01"[(len(text) - 4) :])
+    except ValueError:
+        return False
+    return True
+
+
+def _filled(value: Any, name: str) -> Any:
+    """The value with every default of the schema put where nothing stands."""
+    root: Mapping[str, Any] = schema.documents()[name]
+    return _fill(value, root, root)
+
+
+def _fill(value: Any, where: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
+    if (reference := str(where.get("$ref", ""))).startswith("#/$defs/"):
+        return _fill(value, root["$defs"][reference.removeprefix("#/$defs/")], root)
+    if where.get("type") != "object" or not isinstance(value, dict):
+        return value
+    properties = where.get("properties", {})
+    made = {k: _fill(v, properties.get(k, where.get("additionalProperties") or {}), root) for k, v in value.items()}
+    for key, inner in properties.items():
+        if key not in made and ("default" in inner or inner.get("type") == "object"):
+            made[key] = _fill(inner.get("default", {}), inner, root)
+    return made
+
+
+def _settings(raw: Mapping[str, Any], base: Path) -> Settings:
+    data = (base / raw["data"]).resolve()
+    server = Server(**{**raw["server"], "allow_hosts": tuple(raw["server"]["allow_hosts"])})
+    public = server.public_url or f"http://{server.host}:{server.port}/"
+    return Settings(
+        data=data,
+        database=_database(_said(raw["database"], base), data),
+        broker=_said(raw["broker"], base),
+        server=Server(server.host, server.port, public, server.allow_hosts),
+        limits=Limits(**raw["limits"]),
+        retries=Retries(**{kind: tuple(seconds) for kind, seconds in raw["retries"].items()}),
+        sites=tuple(_site(name, site, public, base, data) for name, site in raw["sites"].items()),
+        sources=tuple(_source(name, source, base) for name, source in raw["sources"].items()),
+        api_token=config.secret(raw["api_token"], base) if "api_token" in raw else "",
+        origin=(data / raw["origin"]).resolve(),
+    )
+
+
+def _said(value: str, base: Path) -> str:
+    return config.secret(value, base) if value.startswith(("env:", "file:")) else value
+
+
+def _database(value: str, data: Path) -> str:
+    return f"sqlite:///{data / 'ledger.sqlite'}" if value == "sqlite" else value
+
+
+def _source(name: str, raw: Mapping[str, Any], base: Path) -> Source:
+    secrets = tuple(signatures.parse_secret(config.secret(s, base)) for s in raw["secrets"])
+    plain = {**raw, "secrets": secrets, "url_hosts": tuple(raw["url_hosts"]), "id_space": raw["id_space"] or name}
+    return Source(name=name, **plain)
+
+
+def _site(name: str, raw: Mapping[str, Any], public: str, base: Path, data: Path) -> Site:
+    plain = {f.name: raw[f.name] for f in fields(Site) if f.name in raw}
+    return Site(
+        **{
+            **plain,
+            "name": name,
+            "feeds_url": raw["feeds_url"] or f"{public}{name}/feeds/",
+            "alternates": tuple(raw["alternates"]),
+            "feeds": tuple(_feed(n, f) for n, f in raw["feeds"].items()),
+            "mirrors": tuple(_mirror(name, n, m, public, base, data) for n, m in raw["mirrors"].items()),
+            "networks": tuple(_network(n, m) for n, m in raw["networks"].items()),
+        },
+    )
+
+
+def _rules(raw: Mapping[str, Any]) -> tuple[Rules, dict[str, Any]]:
+    rules = Rules(*(tuple(raw[key]) for key in ("sections", "tags", "languages")))
+    return rules, {k: v for k, v in raw.items() if k not in {"sections", "tags", "languages"}}
+
+
+def _feed(name: str, raw: Mapping[str, Any]) -> Feed:
+    rules, rest = _rules(raw)
+    return Feed(name=name, rules=rules, **{**rest, "description": rest["description"] or rest["title"]})
+
+
+def _mirror(site: str, name: str, raw: Mapping[str, Any], public: str, base: Path, data: Path) -> Mirror:
+    rules, rest = _rules(raw)
+    target = rest["target"] or f"mirrors/{site}/{name}"
+    return Mirror(
+        name=name,
+        rules=rules,
+        **{
+            **rest,
+            "target": target if rest["backend"] == "http" else str((data / target).resolve()),
+            "base_url": rest["base_url"] or f"{public}mirrors/{site}/{name}/",
+            "token": config.secret(rest["token"], base) if "token" in rest else "",
+        },
+    )
+
+
+def _network(name: str, raw: Mapping[str, Any]) -> Network:
+    rules, rest = _rules(raw)
+    return Network(name=name, rules=rules, **{**rest, "options": tuple(sorted(rest["options"].items()))})
+
+
+def outlet_rows(settings: Settings) -> list[dict[str, object]]:
+    """One row for every configured outlet: key, site, kind, name, closed, and a hash of all that shapes its documents."""
+    rows: list[dict[str, object]] = []
+    for site in settings.sites:
+        frame = {f.name: getattr(site, f.name) for f in fields(Site) if f.name not in {"feeds", "mirrors", "networks"}}
+        shared = [asdict(mirror) | {"token": ""} for mirror in site.mirrors] + [asdict(feed) for feed in site.feeds]
+        groups = ((Kind.FEED, site.feeds), (Kind.MIRROR, site.mirrors), (Kind.NETWORK, site.networks))
+        for kind, outlets in groups:
+            for outlet in outlets:
+                shape = [frame, asdict(outlet) | {"token": ""}, shared if kind is Kind.MIRROR else []]
+                sha = hashlib.sha256(json.dumps(shape, sort_keys=True, default=str).encode()).hexdigest()
+                key = outlet_key(site.name, kind, outlet.name)
+                rows.append(
+                    {"key": key, "site": site.name, "kind": kind.value, "name": outlet.name, "config_sha": sha, "closed": outlet.closed}
+                )
+    return rows

@@ -1,0 +1,36 @@
+"""`python -m pipeline.web`: one web process, configured by `pressrun.toml`."""
+
+from __future__ import annotations
+
+import sys
+
+import uvicorn
+
+from pipeline.context import open_context
+from pipeline.model.errors import ConfigError
+
+
+def main() -> int:
+    """Serve until told to stop; clients that stream are given 2 s."""
+    try:
+        server = open_context().settings.server
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    uvicorn.run(
+        "pipeline.web.app:create",
+        factory=True,
+        host=server.host,
+        port=server.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+        timeout_keep_alive=15,
+        backlog=2048,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""The Celery app: settings that were measured together, one queue a step.
+
+A message is a nudge and the ledger is the truth, so everything here prefers a lost or doubled message to a stuck
+worker: early ack, no results, no ETA, no beat. Retries live in the ledger.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import time
+from typing import TYPE_CHECKING, Any
+
+from celery import Celery, signals
+from celery.exceptions import SoftTimeLimitExceeded
+from kombu import Queue
+
+from pipeline.kit import limits, log, metrics
+from pipeline.model.errors import PressrunError
+from pipeline.model.run import Step
+from tasks import ticker
+from tasks.carry import carry
+from tasks.room import broker_url, room
+from tasks.transport import transport_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pipeline.context import Context
+    from pipeline.model.run import Run
+
+limits.ends_runs(SoftTimeLimitExceeded)
+app = Celery("pressrun", set_as_current=True)
+app.steps["consumer"].add(ticker.Ticker)
+
+SETTINGS: dict[str, Any] = {
+    "result_backend": None,
+    "task_ignore_result": True,
+    "accept_content": ["json"],
+    "result_accept_content": ["json"],
+    "task_serializer": "json",
+    "event_serializer": "json",
+    "task_acks_late": False,
+    "task_reject_on_worker_lost": False,
+    "task_soft_time_limit": 20,
+    "task_time_limit": 25,
+    "task_publish_retry": False,
+    "task_create_missing_queues": False,
+    "task_queues": [Queue(step.value) for step in Step],
+    "task_default_queue": Step.UPKEEP.value,
+    "task_routes": {step.value: {"queue": step.value} for step in Step},
+    "imports": [f"tasks.{step.value}" for step in Step],
+    "worker_prefetch_multiplier": 1,
+    "worker_disable_prefetch": True,
+    "worker_eta_task_limit": 1000,
+    "worker_max_tasks_per_child": 20_000,
+    "worker_max_memory_per_child": 300_000,
+    "worker_proc_alive_timeout": 10,
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    "worker_soft_shutdown_timeout": 0,
+    "worker_send_task_events": True,
+    "task_send_sent_event": False,  # a broadcast for each nudge was half of what a nudge costs; workers tell of the rest
+    "worker_enable_remote_control": True,
+    "worker_hijack_root_logger": False,
+    "broker_connection_retry": True,
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+    "broker_channel_error_retry": True,
+    "broker_pool_limit": 10,
+    "broker_transport_options": {
+        "task_names": tuple(step.value for step in Step),
+        "visibility_timeout": 120,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        "socket_timeout": 5,
+        "socket_connect_timeout": 3,
+        "socket_keepalive": True,
+        "health_check_interval": 5,
+    },
+}
+
+
+@app.on_configure.connect
+def configure(sender: Celery, **_: object) -> None:
+    """Read the configuration only when somebody needs the app: importing it must not ask for a broker."""
+    sender.conf.update({**SETTINGS, "broker_url": transport_url(broker_url())})
+
+
+@signals.setup_logging.connect
+def _logs(**_: object) -> None:
+    log.configure()
+
+
+@signals.celeryd_after_setup.connect
+def _preload(instance: Any, **_: object) -> None:
+    """Import the steps of this worker's queues before the pool forks, and nothing else; children share those pages.
+
+    What the collector never looks at again stays shared: it would write to every object's head otherwise.
+    """
+    for queue in instance.app.amqp.queues.consume_from:
+        if queue in tuple(Step):
+            _step(Step(queue))
+    gc.collect()
+    gc.freeze()
+
+
+def _step(step: Step) -> Callable[[Context, Sequence[str]], Run]:
+    run: Callable[[Context, Sequence[str]], Run] = importlib.import_module(f"pipeline.{step.value}").run
+    return run
+
+
+def step_task(step: Step, *, soft: int, hard: int) -> Any:
+    """Register the step `pipeline.<name>` under its own name: run it here, then carry its nudges on. Limits in seconds."""
+
+    @app.task(name=step.value, soft_time_limit=soft, time_limit=hard, max_retries=0, ignore_result=True)
+    def task(keys: Sequence[str] = ()) -> None:
+        began = time.monotonic()
+        outcome = "done"
+        try:
+            carry(_step(step)(room(), _keys(keys)).nudges)
+        except PressrunError as error:
+            # The rows are as they were; upkeep nudges again. A traceback would say nothing more.
+            outcome = type(error).__name__
+            room().log.warning("run ended early", step=step.value, keys=list(keys), outcome=str(error))
+        except Exception:
+            outcome = "crashed"
+            raise
+        finally:
+            metrics.runs.labels(step.value, outcome).inc()
+            metrics.run_seconds.labels(step.value).observe(time.monotonic() - began)
+
+    return task
+
+
+def _keys(given: object) -> tuple[str, ...]:
+    """Arguments come from a queue anybody with its password can write to: anything but a list of texts is nothing."""
+    return tuple(key for key in given if isinstance(key, str) and len(key) < 200) if isinstance(given, list) else ()  # noqa: PLR2004

@@ -1,0 +1,8 @@
+"""The task `mirrors`: 20 s for a run, 25 s before its process is ended. Early ack: the ledger redelivers, bounded and counted."""
+
+from __future__ import annotations
+
+from pipeline.model.run import Step
+from tasks.celery import step_task
+
+mirrors = step_task(Step.MIRRORS, soft=20, hard=25)

@@ -1,0 +1,194 @@
+"""The hardened Redis transport: kombu's own, with its faults of 5.7.0 kept from the worker.
+
+What is wrong upstream (each was seen with kombu and Celery 5.7.0 and redis-py 8.1.0, each has a test that fails once it is mended):
+
+1. `Channel.close()` raises when Redis is gone, in the middle of its work; the worker's second try meets a closed transport
+   and the worker exits. Here `close()` finishes without the server, and an acknowledgement that comes later, on the closed
+   channel, is a connection error, which Celery logs.
+2. A malformed message raises wherever it is first looked at, ends the worker or (KeyError counts as a lost connection) has it
+   reconnect for ever. Here the raw bytes are checked before kombu parses them (`tasks.envelope`), and what fails is parked.
+3. So does a malformed broadcast (remote control, events). Here it is dropped.
+4. So does a malformed entry of the `unacked` hash, at every start. Here it is parked.
+5. Without `socket_timeout` a publish to a Redis that no longer answers waits for ever. Here every wait has a bound.
+
+A parked message is in the list `dead.<queue>`, newest first, and counted in the hash `dead.counts`.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import kombu.transport
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import redis as upstream
+
+from pipeline.model.errors import ConfigError
+from tasks import envelope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+_log = logging.getLogger(__name__)
+
+DEAD_PREFIX = "dead."
+"""The list of parked messages of a queue is this and the queue's name."""
+
+DEAD_COUNTS = "dead.counts"
+"""Hash of queue name → messages ever parked; the lists are bounded, this is not."""
+
+DEAD_KEPT = 1_000
+"""Parked messages kept a queue, the newest."""
+
+DEAD_BYTES = 65_536
+"""Bytes kept of one parked message, so that a thousand of them stay below 64 MiB."""
+
+_SCHEMES = ("redis", "rediss")
+
+
+def transport_url(url: str) -> str:
+    """The value for Celery's `broker_url` that reaches this broker through the hardened transport.
+
+    Takes `redis://`, `rediss://` and `redis+socket:///path`. kombu resolves a transport from the scheme alone (import
+    paths in URLs are refused, kombu issue 2641, and `broker_transport` is ignored for `redis+socket`), so the names
+    `redis` and `rediss` are given to `Transport` for this process: the URL stays what Flower and other tools
+    understand, and a broker named by `CELERY_BROKER_URL` or `--broker` is reached the same way.
+    A `rediss://` URL that does not say how certificates are checked has them checked (kombu would not).
+
+    Raises ConfigError for any other scheme.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {*_SCHEMES, "redis+socket"}:
+        message = f"broker: {parts.scheme or 'this'} is not supported; expected redis://, rediss:// or redis+socket:///path"
+        raise ConfigError(message)
+    _take_names()
+    query = dict(parse_qsl(parts.query))
+    if parts.scheme != "rediss" or "ssl_cert_reqs" in query:
+        return url
+    return urlunsplit(parts._replace(query=urlencode({**query, "ssl_cert_reqs": "CERT_REQUIRED"})))
+
+
+def _take_names() -> None:
+    for name in _SCHEMES:
+        TRANSPORT_ALIASES[name] = f"{__name__}:Transport"
+        # a connection made earlier in this process has left the stock class here
+        kombu.transport._transport_cache.pop(name, None)  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+class QoS(upstream.QoS):
+    """kombu's record of unacknowledged messages; entries that cannot be put back are parked."""
+
+    channel: Channel
+
+    def restore_by_tag(self, tag: str, client: Any | None = None, leftmost: bool = False) -> None:  # noqa: FBT001, FBT002  kombu's signature
+        """Put one unacknowledged message back, or park it. Raises redis-py's connection errors."""
+        with self.channel.conn_or_acquire(client) as connection:
+            raw = connection.hget(self.unacked_key, tag)
+            reason = envelope.restored_problem(raw, self.channel.task_names) if raw is not None else ""
+            if not reason:
+                super().restore_by_tag(tag, client=connection, leftmost=leftmost)
+                return
+            self.channel.park("unacked", raw, reason)
+            connection.hdel(self.unacked_key, tag)
+            connection.zrem(self.unacked_index_key, tag)
+
+
+class Channel(upstream.Channel):
+    """kombu's Redis channel, with each wait bounded and each raw message checked.
+
+    Transport option `task_names`: the names of the tasks there are; a message for any other is parked. Empty: any name.
+    """
+
+    if TYPE_CHECKING:  # what kombu has and its stubs leave out
+        _disconnect_pools: Callable[[], None]
+        _close_clients: Callable[[], None]
+        connection_errors: tuple[type[Exception], ...]
+
+    QoS = QoS
+    task_names: Collection[str] = ()
+    from_transport_options = (*upstream.Channel.from_transport_options, "task_names")
+
+    # Seconds. After a network that lost everything for 4 s, work flows again 1.9 s later with these, and never with kombu's own.
+    socket_timeout = 5.0
+    socket_connect_timeout = 3.0
+    socket_keepalive = True
+    health_check_interval = 5
+    visibility_timeout = 120
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Connect, and put the check where kombu reads the answer to BRPOP."""
+        super().__init__(*args, **kwargs)
+        self._read = self.client.parse_response
+        self.client.parse_response = self._checked_read
+
+    def _checked_read(self, connection: Any, command_name: str, **options: Any) -> Any:
+        """redis-py's answer; a message that must not be seen is parked and reads as None, like a BRPOP whose time is up."""
+        reply = self._read(connection, command_name, **options)
+        if command_name != "BRPOP" or not reply:
+            return reply
+        key, raw = reply
+        queue = key.decode("utf-8", "replace").rsplit(self.sep, 1)[0]
+        reason = envelope.control_problem(raw) if envelope.is_control(queue) else envelope.task_problem(raw, self.task_names)
+        if not reason:
+            return reply
+        self.park(queue, raw, reason)
+        return None
+
+    def _handle_message(self, client: Any, response: Any) -> dict[str, Any]:
+        """A broadcast as kombu takes it; the data of one that must not be seen is None, which kombu passes over."""
+        payload: dict[str, Any] = super()._handle_message(client, response)  # type: ignore[misc]
+        data = payload["data"]
+        if isinstance(data, bytes) and data and (reason := envelope.control_problem(data)):
+            _log.warning("broadcast_dropped", extra={"reason": reason, "size": len(data)})
+            payload["data"] = None
+        return payload
+
+    @contextmanager
+    def conn_or_acquire(self, client: Any | None = None) -> Iterator[Any]:
+        """As kombu's. Raises ConnectionAbortedError on a closed channel: its messages come back by the visibility timeout."""
+        if client is None and (self.connection is None or self.connection.client is None):
+            message = "the channel is closed"
+            raise ConnectionAbortedError(message)
+        with super().conn_or_acquire(client) as acquired:
+            yield acquired
+
+    def park(self, queue: str, raw: bytes, reason: str) -> None:
+        """Keep a message nobody may process in `dead.<queue>` and count it. Raises redis-py's connection errors.
+
+        Neither its text nor anything made from it is logged: it may hold anything.
+        """
+        _log.warning("message_parked", extra={"queue": queue, "reason": reason, "size": len(raw)})
+        key = DEAD_PREFIX + queue
+        try:
+            with self.conn_or_acquire() as client, client.pipeline() as pipe:
+                pipe.lpush(key, raw[:DEAD_BYTES]).ltrim(key, 0, DEAD_KEPT - 1).hincrby(DEAD_COUNTS, queue, 1).execute()
+        except self.ResponseError:
+            # a full server; the message is no work, the warning above is its account
+            _log.exception("message_not_kept", extra={"queue": queue})
+
+    def close(self) -> None:
+        """Close as kombu does; where that needs a server that is gone, let go of everything on this side."""
+        try:
+            super().close()
+        except self.connection_errors as error:
+            _log.warning("channel_abandoned", extra={"error": type(error).__name__})
+            self._abandon()
+
+    def _abandon(self) -> None:
+        self.do_restore = False  # nothing to put messages back into; the visibility timeout returns them
+        transport = self.connection
+        if transport is not None:
+            cast("upstream.MultiChannelPoller", transport.cycle).discard(self)
+        self._disconnect_pools()
+        self._close_clients()
+        self.closed = True
+        if transport is not None:
+            transport.close_channel(self)
+
+
+class Transport(upstream.Transport):
+    """kombu's Redis transport with the hardened channel; to Celery and Flower it is still `redis`."""
+
+    Channel = Channel

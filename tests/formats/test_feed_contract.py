@@ -1,0 +1,115 @@
+"""The contract finds each way a document can be wrong, and names the entry where there is one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.formats import FORMATS, Expectation, Format, Seen, check, contract
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pipeline.model.entry import Entry, FeedHead
+
+BOUND = 2_000_000
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+every_format = pytest.mark.parametrize("fmt", FORMATS.values(), ids=list(FORMATS))
+
+
+def found(fmt: Format, head: FeedHead, shown: Sequence[Entry], promised: Sequence[Entry]) -> list[tuple[str | None, str]]:
+    """The faults of a document that shows `shown` where `promised` was to be shown."""
+    document = fmt.document(head, [fmt.entry(entry, head) for entry in shown])
+    expected = [Expectation(entry.identity, entry.article.published_at) for entry in promised]
+    return [(fault.identity, fault.detail) for fault in check(fmt, document, expected, BOUND, head.updated_at)]
+
+
+@every_format
+def test_lost_doubled_and_strange_entries(fmt: Format, head: FeedHead, make_entry: Callable[..., Entry]) -> None:
+    """A lost or doubled one is named; one nobody put in has nobody to leave out."""
+    a, b, c = (make_entry(number) for number in range(3))
+    assert found(fmt, head, [a, c], [a, b, c]) == [(b.identity, "was lost")]
+    assert found(fmt, head, [a, b, b], [a, b]) == [(b.identity, "stands 2 times")]
+    assert found(fmt, head, [a, b], [a]) == [(None, f"an entry nobody put in: {b.identity}")]
+
+
+@every_format
+def test_an_entry_promised_twice_is_named(fmt: Format, head: FeedHead, make_entry: Callable[..., Entry]) -> None:
+    """The document cannot be right when the promise is wrong."""
+    a = make_entry()
+    assert (a.identity, "stands 2 times") in found(fmt, head, [a, a], [a, a])
+
+
+@every_format
+def test_oldest_first_is_refused(fmt: Format, head: FeedHead, make_entry: Callable[..., Entry]) -> None:
+    """Newest first, even when that was the order asked for."""
+    a, b = make_entry(0), make_entry(1)
+    assert found(fmt, head, [b, a], [b, a]) == [(a.identity, f"stands below {b.identity}, which is older")]
+
+
+@every_format
+def test_another_order_among_equal_dates_is_refused(fmt: Format, head: FeedHead, make_entry: Callable[..., Entry]) -> None:
+    """Two articles of one instant keep the order they were given in."""
+    a = make_entry(0)
+    b = replace(a, identity="tag:news.example,2026-01-01:cms/twin")
+    assert found(fmt, head, [b, a], [a, b]) == [(b.identity, "stands out of the order it was given in")]
+    assert found(fmt, head, [a, b], [a, b]) == []
+
+
+@every_format
+def test_dates_ahead_of_the_feed_are_refused(fmt: Format, head: FeedHead, make_entry: Callable[..., Entry]) -> None:
+    """Neither published nor modified may lie ahead: it would tell of an embargo, or freeze readers."""
+    a = make_entry()
+    ahead = head.updated_at + timedelta(hours=1)
+    for wrong in (replace(a, modified_at=ahead), replace(a, article=replace(a.article, published_at=ahead))):
+        ((identity, detail),) = found(fmt, head, [wrong], [wrong])
+        assert identity == a.identity
+        assert detail.startswith("is dated after")
+
+
+@every_format
+def test_a_date_that_is_not_the_articles_is_refused(fmt: Format, head: FeedHead, make_entry: Callable[..., Entry]) -> None:
+    """The entry kept from another revision is recognised by its date."""
+    a = make_entry()
+    other = replace(a, article=replace(a.article, published_at=a.article.published_at - timedelta(days=1)))
+    ((identity, detail),) = found(fmt, head, [other], [a])
+    assert identity == a.identity
+    assert "instead of" in detail
+
+
+@every_format
+def test_too_large_and_broken_documents_blame_nobody(fmt: Format, head: FeedHead, make_entry: Callable[..., Entry]) -> None:
+    """There is no culprit to leave out, so the old document stays."""
+    document = fmt.document(head, [fmt.entry(make_entry(), head)])
+    expected = [Expectation(make_entry().identity, make_entry().article.published_at)]
+    assert check(fmt, document, expected, len(document), head.updated_at) == []
+    (large,) = check(fmt, document, expected, len(document) - 1, head.updated_at)
+    (broken,) = check(fmt, document[:-9], expected, BOUND, head.updated_at)
+    assert (large.identity, broken.identity) == (None, None)
+
+
+@given(st.lists(st.integers(0, 5), max_size=8), st.lists(st.integers(0, 5), max_size=8))
+def test_no_fault_means_exactly_what_was_promised(shown: list[int], promised: list[int]) -> None:
+    """Whatever is shown and promised: no fault only where both are the same list, without repeats and newest first."""
+    latest = NOON + timedelta(days=1)
+    fmt = replace(FORMATS["rss"], read=lambda _: [Seen(str(n), NOON - timedelta(hours=n)) for n in shown])
+    faults = check(fmt, b"", [Expectation(str(n), NOON - timedelta(hours=n)) for n in promised], BOUND, latest)
+    assert (not faults) == (shown == promised == sorted(set(promised)))
+
+
+@every_format
+def test_what_is_not_one_entry_is_refused(fmt: Format, head: FeedHead, make_entry: Callable[..., Entry]) -> None:
+    """Bytes that close their element early, hold two entries, or none, never get into a document."""
+    story = make_entry()
+    good = fmt.entry(story, head)
+    assert contract.read_entry(fmt, head, good).identity == story.identity
+    joint = b",\n" if fmt.name == "json" else b"\n"
+    for bad in (good + joint + good, b"", good[:-3], good + b"</channel>" + good):
+        with pytest.raises(ValueError, match=r"."):
+            contract.read_entry(fmt, head, bad)
+    assert contract.check_frame(fmt, head) == []

@@ -1,0 +1,1 @@
+"""Real parts for tests: servers to deliver to, and running press runs."""

@@ -1,0 +1,120 @@
+"""The operator's API, health, and the OpenAPI document."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from pipeline.cli.start import first_token
+from pipeline.rules import schema
+from pipeline.web import openapi
+from pipeline.web.app import ROUTES, make_app
+from tests.conftest import article
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Newsroom
+
+GUARDED = ["/api/v1/articles", "/api/v1/articles/a-1", "/api/v1/outlets", "/api/v1/deliveries", "/api/v1/rejections"]
+
+
+@pytest.fixture
+def client(small_newsroom: Newsroom) -> Iterator[TestClient]:
+    """A client of the app."""
+    with TestClient(make_app(small_newsroom.context, lambda _n: None)) as made:
+        yield made
+
+
+@pytest.mark.parametrize("path", GUARDED)
+@pytest.mark.parametrize("token", ["", "Bearer", "Bearer wrong", "Basic d3Jvbmc=", "Bearer \u00e9"])
+def test_without_the_token_there_is_only_401(client: TestClient, small_newsroom: Newsroom, path: str, token: str) -> None:
+    """Every route below /api."""
+    first_token(small_newsroom.context)
+    answer = client.get(path, headers={b"authorization": token.encode()})
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_the_first_token_is_shown_once_and_kept_as_a_hash(client: TestClient, small_newsroom: Newsroom) -> None:
+    """It opens the API; the ledger does not hold it."""
+    token = first_token(small_newsroom.context)
+    assert first_token(small_newsroom.context) == ""
+    assert client.get("/api/v1/outlets", headers={"authorization": f"Bearer {token}"}).status_code == 200
+    with small_newsroom.context.ledger.read() as tx:
+        from sqlalchemy import select
+
+        from pipeline.ledger import tables
+
+        assert token not in str(tx.all(select(tables.tokens)))
+
+
+def test_the_api_says_where_things_are(client: TestClient, small_newsroom: Newsroom) -> None:
+    """Articles with their outlets, what is open, what was refused."""
+    token = {"authorization": f"Bearer {first_token(small_newsroom.context)}"}
+    small_newsroom.send("published", article())
+    small_newsroom.send("published", {"id": "bad"})
+    small_newsroom.drain()
+    found = client.get("/api/v1/articles/a-1", headers=token).json()["articles"][0]
+    assert {o["state"] for o in found["outlets"]} == {"settled"}
+    assert set(found["outlets"][0]) == {"outlet", "state", "url", "seconds", "attempts", "reason"}
+    assert client.get("/api/v1/articles?limit=1", headers=token).json()["articles"][0]["id"] == "a-1"
+    assert client.get("/api/v1/deliveries", headers=token).json() == {"deliveries": []}
+    assert client.get("/api/v1/rejections", headers=token).json()["rejections"][0]["problems"]
+    assert len(client.get("/api/v1/outlets", headers=token).json()["outlets"]) == 5
+    assert client.get("/api/v1/articles/none", headers=token).status_code == 404
+
+
+def test_ready_says_when_no_worker_was_seen(client: TestClient, small_newsroom: Newsroom) -> None:
+    """Alive all the same; ready once upkeep has run; not any more 15 s after the last time."""
+    assert client.get("/healthz").status_code == 200
+    for _ in range(100):
+        if "worker" in client.get("/readyz").text:
+            break
+    assert "no worker since" in client.get("/readyz").json()["detail"]
+    small_newsroom.drain()
+    assert client.get("/readyz").status_code == 200
+    small_newsroom.clock.move(16)
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"]
+
+
+def test_metrics_count_what_happened(client: TestClient, small_newsroom: Newsroom) -> None:
+    """Prometheus exposition."""
+    small_newsroom.send("published", article())
+    small_newsroom.drain()
+    text = client.get("/metrics").text
+    assert 'pressrun_deliveries_total{outcome="settled",outlet="demo/feed:all"}' in text
+
+
+def test_the_openapi_document_is_valid_and_names_every_route(client: TestClient) -> None:
+    """Built from the schemas; nothing served is missing from it."""
+    document = client.get("/openapi.json").json()
+    OpenAPIV31SpecValidator(document).validate()
+    served = {route.path.replace(":path", "") for route in ROUTES if isinstance(route, Route)}
+    assert served == set(document["paths"])
+    assert "Article" in document["components"]["schemas"]
+    assert "http" not in json.dumps(list(_references(document)))
+    assert set(schema.documents()) - {"config.v1.json"} == {f"{n}.v1.json".lower() for n in document["components"]["schemas"]} - {
+        "problem.v1.json",
+        "accepted.v1.json",
+    }
+    assert "/webhooks/{source}" in client.get("/docs").text
+    assert openapi.document() is openapi.document()
+
+
+def _references(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key == "$ref":
+                yield item
+            yield from _references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _references(item)

@@ -1,0 +1,90 @@
+"""Local mirrors as the app serves them: pages, former names, notices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import feedparser
+import pytest
+from starlette.testclient import TestClient
+
+from pipeline.web.app import make_app
+from tests.conftest import article
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Newsroom
+
+
+@pytest.fixture
+def visitor(small_newsroom: Newsroom) -> Iterator[TestClient]:
+    """A client of the app over a newsroom with one article."""
+    small_newsroom.send("published", article())
+    small_newsroom.drain()
+    with TestClient(make_app(small_newsroom.context, lambda _n: None), follow_redirects=False) as client:
+        yield client
+
+
+def page(room: Newsroom) -> str:
+    """The path of the article's page."""
+    url = next(o.url for o in room.status().outlets if o.outlet == "demo/mirror:one")
+    return "/" + url.split("/", 3)[3]
+
+
+def test_the_page_the_front_page_and_the_feeds_are_there(visitor: TestClient, small_newsroom: Newsroom) -> None:
+    """Links of the mirror's feeds lead to the mirror; guids are the site's."""
+    answer = visitor.get(page(small_newsroom))
+    assert answer.status_code == 200
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "A quiet harbour" in answer.text
+    assert "A quiet harbour" in visitor.get("/mirrors/demo/one/").text
+    assert visitor.get("/mirrors/demo/one/robots.txt").headers["content-type"].startswith("text/plain")
+    parsed = feedparser.parse(visitor.get("/mirrors/demo/one/feeds/all.rss").content)
+    assert parsed.entries[0].link.endswith(page(small_newsroom))
+    assert parsed.entries[0].id == "tag:example.org,2026-01-01:newsroom/a-1"
+
+
+def test_the_id_decides_and_another_name_is_301(visitor: TestClient, small_newsroom: Newsroom) -> None:
+    """Somebody's old or invented slug, with the right short id."""
+    right = page(small_newsroom)
+    short = right.rstrip("/").rpartition("-")[2]
+    for path in (f"/mirrors/demo/one/any-name-{short}/", right.rstrip("/"), f"/mirrors/demo/one/{short}/"):
+        answer = visitor.get(path)
+        assert answer.status_code == 301
+        assert answer.headers["location"].endswith(right)
+
+
+def test_a_renamed_article_leaves_a_301(visitor: TestClient, small_newsroom: Newsroom) -> None:
+    """The canonical URL changed; the page at the old path leads on."""
+    old = page(small_newsroom)
+    small_newsroom.send("updated", article(url="https://www.example.org/news/renamed", updated_at="2026-11-23T07:59:00Z"))
+    small_newsroom.drain()
+    answer = visitor.get(old)
+    assert answer.status_code == 301
+    assert "renamed" in answer.headers["location"]
+
+
+def test_a_withdrawn_page_is_410_with_a_notice(visitor: TestClient, small_newsroom: Newsroom) -> None:
+    """And its share payloads are gone, too."""
+    path = page(small_newsroom)
+    short = path.rstrip("/").rpartition("-")[2]
+    assert len(visitor.get(f"/demo/shares/{short}.json").json()["shares"]) == 2
+    small_newsroom.send("withdrawn", {"id": "a-1"})
+    small_newsroom.drain()
+    answer = visitor.get(path)
+    assert answer.status_code == 410
+    assert "A quiet harbour" not in visitor.get("/mirrors/demo/one/").text
+    assert visitor.get(f"/demo/shares/{short}.json").status_code == 410
+    assert visitor.get("/demo/shares/a-1.json").status_code == 410
+
+
+@pytest.mark.parametrize("path", ["../../../etc/passwd", "..%2f..%2fpressrun.toml", "%2e%2e/x", ".fence-demo_mirror_one", "none/", "\x00"])
+def test_nothing_but_documents_is_served(visitor: TestClient, path: str) -> None:
+    """A row must know the path; the file system is never asked for a stranger's."""
+    assert visitor.get("/mirrors/demo/one/" + path.replace("\x00", "%00")).status_code == 404
+
+
+def test_an_unknown_mirror_is_404(visitor: TestClient) -> None:
+    """As a problem document."""
+    assert visitor.get("/mirrors/demo/three/").headers["content-type"] == "application/problem+json"
