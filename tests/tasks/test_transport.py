@@ -649,6 +649,24 @@ def runs_a_task(url: str, process: subprocess.Popen[bytes], mark: Path) -> None:
     assert process.poll() is None, "the worker died"
 
 
+def flows_again(url: str, process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Nudge as upkeep does, again while nothing happens, until one task ran.
+
+    A single message proves too little and too much: Celery 5.7.0 forgets at a reconnect which children are busy with a job
+    whose acknowledgement it has not read yet (`asynpool.flush`), and may put the next job behind such a one.
+    """
+    folder.mkdir()
+    mark = folder / "mark"
+    patience = 25
+    for _ in range(patience):
+        send(url, "probe.mark", str(mark))
+        with suppress(AssertionError):
+            until(lambda: mark.exists() or process.poll() is not None, "a task ran", seconds=1.0)
+            break
+    assert process.poll() is None, "the worker died"
+    assert mark.exists(), "never: work flows again"
+
+
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_a_worker_takes_every_poison_and_then_the_next_task(url: str, tmp_path: Path, pool: str) -> None:
     """No death, no reconnect, each accounted for, and remote control answers (FT13)."""
@@ -679,7 +697,7 @@ def test_a_busy_worker_lives_on_when_redis_is_killed(tmp_path: Path, pool: str, 
             os.kill(server.pid, signal.SIGKILL)
             until(lambda: server.pid is None, "the server is dead")
             server.start()
-            runs_a_task(url, process, tmp_path / f"next{number}")
+            flows_again(url, process, tmp_path / f"next{number}")
             end.touch()
 
 
