@@ -1,10 +1,12 @@
 """Feed documents from ledger rows: used for the origin by `feeds`, and with other links by `mirrors`.
 
-Entry bytes are kept by (revision, format, base URL) for the life of the process, so a burst renders each entry once.
+Entry bytes are kept by (revision, format) for the life of the process, cut where the link stands: a burst renders each
+entry once, and origin and mirrors differ in the link they put in.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -105,6 +107,7 @@ class Builder:
         self._context, self._site, self._base, self._touch = context, site, base, touch
         self._revisions: dict[int, Revision] = {}
         self._entries: dict[tuple[str, int], Rendered] = {}
+        self._plain: dict[str, bytes] = {}
 
     def load(self, tx: Tx, shown: Sequence[Shown]) -> None:
         """Take the entries that are kept, and read the revisions of those that are not in every format."""
@@ -139,7 +142,7 @@ class Builder:
         return built
 
     def _key(self, fmt: Format, revision: int) -> tuple[object, ...]:
-        return (fmt.name, self._site.name, self._base.name, self._base.home_url, revision)
+        return (fmt.name, self._site.name, self._site.home_url, revision)
 
     def _rendered(self, feed: Feed, shown: Sequence[Shown], built: Built) -> list[Shown]:
         """Those whose entry exists in every format, within the size bound."""
@@ -152,7 +155,7 @@ class Builder:
                 limits.let_pass(error)
                 built.left_out[place.article_id] = f"It could not be rendered: {type(error).__name__}: {error}"
                 continue
-            size += max(len(entry.body) for entry in entries)
+            size += max(entry.size for entry in entries)
             if size > feed.window_max_bytes and kept:
                 break
             kept.append(place)
@@ -163,16 +166,22 @@ class Builder:
         made = self._entries.get((fmt.name, place.revision))
         if made is None:
             self._touch(place.article_id)
-            head = self._head(feed, fmt, EPOCH, ())
-            body = fmt.entry(self._shown_entry(place), head)
-            made = Rendered(body, contract.read_entry(fmt, head, body))
+            made = self._render(fmt, self._head(feed, fmt, EPOCH, ()), self._revisions[place.revision])
             self._entries[fmt.name, place.revision] = made
-            self._context.entries.put(self._key(fmt, place.revision), made, len(body))
+            self._context.entries.put(self._key(fmt, place.revision), made, made.size)
         return made
 
-    def _shown_entry(self, place: Shown) -> Entry:
-        revision = self._revisions[place.revision]
-        return entry_of(revision, self._base.link(place.article_id, article_of(revision).url))
+    def _render(self, fmt: Format, head: FeedHead, revision: Revision) -> Rendered:
+        frame = self._plain.get(fmt.name)
+        if frame is None:
+            frame = self._plain[fmt.name] = fmt.frame(head)
+        mark = _mark(revision)
+        body = fmt.entry(entry_of(revision, mark), head)
+        parts = tuple(body.split(fmt.quoted(mark)))
+        return Rendered(parts, contract.read_entry(fmt, frame, body), article_of(revision).url, sum(map(len, parts)))
+
+    def _at(self, fmt: Format, entry: Rendered, place: Shown) -> bytes:
+        return entry.at(fmt.quoted(self._base.link(place.article_id, entry.url)))
 
     def _documents(
         self,
@@ -189,14 +198,15 @@ class Builder:
         expected = [contract.Expectation(s.identity, s.sort_at) for s in shown]
         for fmt in FORMATS.values():
             head = self._head(feed, fmt, updated_at, seen.tombstones)
+            frame = fmt.frame(head)
             entries = [self._entry(fmt, feed, place) for place in shown]
-            body = fmt.document(head, [entry.body for entry in entries])
+            body = fmt.splice(frame, [self._at(fmt, entry, place) for entry, place in zip(entries, shown, strict=True)])
             made = Document(f"{folder}{feed.name}.{fmt.extension}", fmt.media_type, body)
             built.documents.append(made)
             if (row := known.get(made.path)) is not None and row.sha256 == made.sha256:
                 continue
             latest = max([updated_at, *(s.sort_at for s in shown)])
-            found = contract.check_frame(fmt, head)
+            found = contract.check_frame(fmt, frame)
             found += contract.check_parts([e.seen for e in entries], len(body), expected, 2 * feed.window_max_bytes, latest)
             faults += [(fault.identity, f"{fmt.name}: {fault.detail}") for fault in found]
         return faults
@@ -216,6 +226,11 @@ class Builder:
             rights=site.rights,
             tombstones=tombstones,
         )
+
+
+def _mark(revision: Revision) -> str:
+    """A link nobody has: no text can hold a hash that is made from it, so where this stands an entry's link belongs."""
+    return f"https://{hashlib.blake2b(repr(revision).encode(), digest_size=16).hexdigest()}.invalid/"  # RFC 2606 section 2
 
 
 def read(context: Context, tx: Tx, ids: Collection[int]) -> dict[int, Revision]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.formats.content import attachments
 from pipeline.formats.contract import Format, instant
 from pipeline.formats.feedgen_cures import ATOM, RENDERING, generator, news_entry
-from pipeline.formats.xmlbytes import parsed, spliced, standing, text_of
+from pipeline.formats.xmlbytes import parsed, quoted, spliced, standing, text_of
 from pipeline.model.entry import Seen
 
 if TYPE_CHECKING:
@@ -26,10 +26,15 @@ def entry(entry: Entry, head: FeedHead) -> bytes:
         return standing(news_entry(entry, head, attachments(entry.article)).atom_entry(), {})
 
 
-def document(head: FeedHead, entries: Sequence[bytes]) -> bytes:
-    """The feed: head, tombstones, then the entries in the order given. Raises ValueError for a head XML 1.0 cannot carry."""
+def frame(head: FeedHead) -> bytes:
+    """Head and tombstones without entries. Raises ValueError for a head XML 1.0 cannot carry."""
     with RENDERING:
-        frame: bytes = generator(head, MEDIA_TYPE.partition(";")[0], rss=False).atom_str()
+        made: bytes = generator(head, MEDIA_TYPE.partition(";")[0], rss=False).atom_str()
+    return made
+
+
+def splice(frame: bytes, entries: Sequence[bytes]) -> bytes:
+    """The feed with the entries in the order given."""
     return spliced(frame, entries, b"</feed>")
 
 
@@ -43,4 +48,4 @@ def _seen(element: etree._Element) -> Seen:
     return Seen(identity, instant(published), instant(updated))
 
 
-FORMAT = Format("atom", "atom", MEDIA_TYPE, entry, document, read)
+FORMAT = Format("atom", "atom", MEDIA_TYPE, entry, quoted, frame, splice, read)

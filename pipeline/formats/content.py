@@ -146,6 +146,8 @@ def _caption(shown: Image | Video) -> str:
 
 
 def _shown(body_html: str) -> frozenset[str]:
+    if not any(tag in body_html for tag in ("<img", "<video", "<source")):  # sanitised HTML has its tags in lower case
+        return frozenset()
     nodes = _fragment(body_html).iter("img", "video", "source")
     return frozenset(node.get("src", "") for node in nodes)
 

@@ -23,19 +23,26 @@ if TYPE_CHECKING:
 class Format:
     """One way of writing a feed.
 
-    entry     (entry, head) → its bytes as they stand inside a document. Depends on the entry and on nothing of the head but
-              `sections_url`, so the bytes may be kept by (revision, format, base URL). Raises ValueError for
-              a text the format cannot carry: the caller leaves that entry out
-    document  (head, entries' bytes newest first) → the whole document. Raises ValueError for a head it cannot carry
-    read      document → what stands in it, in document order. Raises ValueError when it is not well-formed
+    entry   (entry, head) → its bytes as they stand inside a document. Depends on the entry and on nothing of the head but
+            `sections_url`. Raises ValueError for a text the format cannot carry: the caller leaves that entry out
+    quoted  a URL → how `entry` writes it: entries are kept once for all outlets, and each puts in its own link
+    frame   head → the document without entries. Raises ValueError for a head it cannot carry
+    splice  (frame, entries' bytes newest first) → the whole document
+    read    document → what stands in it, in document order. Raises ValueError when it is not well-formed
     """
 
     name: str
     extension: str
     media_type: str
     entry: Callable[[Entry, FeedHead], bytes]
-    document: Callable[[FeedHead, Sequence[bytes]], bytes]
+    quoted: Callable[[str], bytes]
+    frame: Callable[[FeedHead], bytes]
+    splice: Callable[[bytes, Sequence[bytes]], bytes]
     read: Callable[[bytes], Sequence[Seen]]
+
+    def document(self, head: FeedHead, entries: Sequence[bytes]) -> bytes:
+        """The whole document, entries in the order given. Raises ValueError for a head the format cannot carry."""
+        return self.splice(self.frame(head), entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +88,19 @@ def check(fmt: Format, document: bytes, expected: Sequence[Expectation], max_byt
     return check_parts(seen, len(document), expected, max_bytes, latest)
 
 
-def read_entry(fmt: Format, head: FeedHead, entry: bytes) -> Seen:
+def read_entry(fmt: Format, frame: bytes, entry: bytes) -> Seen:
     """What one entry's bytes say, read back from a document that holds nothing else. Raises ValueError unless it is one entry."""
-    seen = fmt.read(fmt.document(head, [entry]))
+    seen = fmt.read(fmt.splice(frame, [entry]))
     if len(seen) != 1:
         message = f"reads back as {len(seen)} entries"
         raise ValueError(message)
     return seen[0]
 
 
-def check_frame(fmt: Format, head: FeedHead) -> list[Fault]:
+def check_frame(fmt: Format, frame: bytes) -> list[Fault]:
     """Whether the document without its entries reads back as a feed of none."""
     try:
-        stray = len(fmt.read(fmt.document(head, [])))
+        stray = len(fmt.read(frame))
     except ValueError as error:
         return [Fault(None, f"its head cannot be read back: {error}")]
     return [Fault(None, f"its head reads back with {stray} entries")] if stray else []

@@ -22,6 +22,8 @@ MEDIA_TYPE = "application/feed+json"
 VERSION = "https://jsonfeed.org/version/1.1"
 ABOUT = "https://pressrun.example/docs/formats#json-feed"  # where the members of `_pressrun` are explained
 
+_ITEMS, _END = b',"items":[\n', b"\n]}\n"
+
 # What XML 1.0 section 2.2 forbids is refused here too, though JSON could escape it: a feed says the same in every format.
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -48,8 +50,13 @@ def entry(entry: Entry, head: FeedHead) -> bytes:  # noqa: ARG001 - one signatur
     return _bytes(_filled(item))
 
 
-def document(head: FeedHead, entries: Sequence[bytes]) -> bytes:
-    """The feed with the items in the order given. Raises ValueError for a head XML 1.0 could not carry."""
+def quoted(url: str) -> bytes:
+    """A URL inside a JSON string."""
+    return json.dumps(url, ensure_ascii=False)[1:-1].encode()
+
+
+def frame(head: FeedHead) -> bytes:
+    """The feed without items. Raises ValueError for a head XML 1.0 could not carry."""
     top = {
         "version": VERSION,
         "title": head.title,
@@ -61,7 +68,12 @@ def document(head: FeedHead, entries: Sequence[bytes]) -> bytes:
         "hubs": [{"type": "WebSub", "url": head.hub_url}] if head.hub_url else [],
         "_pressrun": _filled({"about": ABOUT, "id": head.identity, "updated": rfc3339(head.updated_at), "rights": head.rights}),
     }
-    return _bytes(_filled(top))[:-1] + b',"items":[\n' + b",\n".join(entries) + b"\n]}\n"
+    return _bytes(_filled(top))[:-1] + _ITEMS + _END
+
+
+def splice(frame: bytes, entries: Sequence[bytes]) -> bytes:
+    """The feed with the items in the order given."""
+    return frame.removesuffix(_END) + b",\n".join(entries) + _END
 
 
 def read(document: bytes) -> tuple[Seen, ...]:
@@ -121,4 +133,4 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(inner)
 
 
-FORMAT = Format("json", "json", MEDIA_TYPE, entry, document, read)
+FORMAT = Format("json", "json", MEDIA_TYPE, entry, quoted, frame, splice, read)

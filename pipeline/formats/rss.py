@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.formats.content import enclosure
 from pipeline.formats.contract import Format, aware, instant
 from pipeline.formats.feedgen_cures import DCTERMS, RENDERING, RSS_NAMESPACES, generator, news_entry
-from pipeline.formats.xmlbytes import parsed, spliced, standing, text_of
+from pipeline.formats.xmlbytes import parsed, quoted, spliced, standing, text_of
 from pipeline.model.entry import Seen
 
 if TYPE_CHECKING:
@@ -35,11 +35,16 @@ def entry(entry: Entry, head: FeedHead) -> bytes:
         return _hex_titles(standing(element, RSS_NAMESPACES))
 
 
-def document(head: FeedHead, entries: Sequence[bytes]) -> bytes:
-    """The channel with the items in the order given. Raises ValueError for a head XML 1.0 cannot carry."""
+def frame(head: FeedHead) -> bytes:
+    """The channel without items. Raises ValueError for a head XML 1.0 cannot carry."""
     with RENDERING:
-        frame: bytes = generator(head, MEDIA_TYPE.partition(";")[0], rss=True).rss_str()
-    return spliced(_hex_titles(frame), entries, b"</channel>")
+        made: bytes = generator(head, MEDIA_TYPE.partition(";")[0], rss=True).rss_str()
+    return _hex_titles(made)
+
+
+def splice(frame: bytes, entries: Sequence[bytes]) -> bytes:
+    """The channel with the items in the order given."""
+    return spliced(frame, entries, b"</channel>")
 
 
 def read(document: bytes) -> tuple[Seen, ...]:
@@ -68,4 +73,4 @@ def _hex(text: bytes) -> bytes:
     return b"<title>" + text + b"</title>"
 
 
-FORMAT = Format("rss", "rss", MEDIA_TYPE, entry, document, read)
+FORMAT = Format("rss", "rss", MEDIA_TYPE, entry, quoted, frame, splice, read)

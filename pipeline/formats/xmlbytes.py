@@ -6,6 +6,7 @@ most of a build.
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING
 
 from lxml import etree
@@ -20,6 +21,11 @@ def standing(element: etree._Element, namespaces: Mapping[str, str]) -> bytes:
     root.append(element)
     whole = etree.tostring(root, encoding="UTF-8")
     return whole[whole.index(b"><") + 1 : -len(b"</root>")]
+
+
+def quoted(url: str) -> bytes:
+    """A URL as text or in an attribute of ours: what either may not hold is written as a reference."""
+    return escape(url).encode()
 
 
 def spliced(frame: bytes, entries: Sequence[bytes], closing: bytes) -> bytes:

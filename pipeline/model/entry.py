@@ -76,7 +76,19 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """An entry's bytes in one format, and what a reader finds in them (read back once)."""
+    """An entry in one format, kept for every outlet that shows it: each puts its own link in.
 
-    body: bytes
+    parts  its bytes, cut where the link stands
+    seen   what a reader finds in it (read back once)
+    url    the canonical page of its article
+    size   bytes, links left out
+    """
+
+    parts: tuple[bytes, ...]
     seen: Seen
+    url: str
+    size: int
+
+    def at(self, link: bytes) -> bytes:
+        """Its bytes where readers follow `link`, written as the format quotes it."""
+        return link.join(self.parts)

@@ -7,7 +7,7 @@ sanitised, byte for byte, and no second parser's reading of it can bring markup 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from html.parser import HTMLParser
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -111,6 +111,7 @@ def _loaded(attrs: list[tuple[str, str | None]]) -> Iterator[str]:
             yield from (candidate.split()[0] for candidate in (value or "").split(",") if candidate.strip())
 
 
+@lru_cache(maxsize=100)  # every mirror prints the same bodies, all of them within moments
 def read(html: str) -> Body:
     """Cut sanitised HTML after each of its outermost block elements; HTML that is not well nested stays in one piece."""
     seams = _Seams(html)

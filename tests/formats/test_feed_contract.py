@@ -107,9 +107,10 @@ def test_what_is_not_one_entry_is_refused(fmt: Format, head: FeedHead, make_entr
     """Bytes that close their element early, hold two entries, or none, never get into a document."""
     story = make_entry()
     good = fmt.entry(story, head)
-    assert contract.read_entry(fmt, head, good).identity == story.identity
+    frame = fmt.frame(head)
+    assert contract.read_entry(fmt, frame, good).identity == story.identity
     joint = b",\n" if fmt.name == "json" else b"\n"
     for bad in (good + joint + good, b"", good[:-3], good + b"</channel>" + good):
         with pytest.raises(ValueError, match=r"."):
-            contract.read_entry(fmt, head, bad)
-    assert contract.check_frame(fmt, head) == []
+            contract.read_entry(fmt, frame, bad)
+    assert contract.check_frame(fmt, frame) == []
