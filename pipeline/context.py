@@ -6,7 +6,8 @@ import os
 import socket
 import threading
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,6 @@ from pipeline.model.settings import Feed, Kind, Mirror, Network, Settings, Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from structlog.typing import FilteringBoundLogger
 
@@ -66,7 +66,7 @@ class Context:
             self.http.close()
 
     def me(self) -> str:
-        """The owner of leases taken here: `host:pid:start time:thread`."""
+        """The owner of leases taken here: `host:pid:start time:kernel:thread`."""
         return self.owner or f"{process_name()}:{threading.get_ident()}"
 
     def origin(self, key: str) -> Backend:
@@ -109,8 +109,30 @@ class Context:
 
 
 def process_name() -> str:
-    """`host:pid:start time` of this process: a pid alone is used again after a while."""
-    return f"{socket.gethostname()}:{os.getpid()}:{start_time(os.getpid())}"
+    """`host:pid:start time:kernel` of this process: a pid alone is used again after a while, and by every machine and container."""
+    return f"{socket.gethostname()}:{os.getpid()}:{start_time(os.getpid())}:{kernel()}"
+
+
+@cache
+def boot() -> str:
+    """The name the kernel gave itself when it began (`random(4)`), "" where it is not told."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+@cache
+def kernel() -> str:
+    """What a pid counts within: the running kernel and the namespace of process ids (`pid_namespaces(7)`); "" where neither is told.
+
+    Host names will not do: containers of one image, or two machines set up alike, may have the same.
+    """
+    try:
+        space = os.stat("/proc/self/ns/pid")  # noqa: PTH116 - a kernel's file
+    except OSError:
+        return ""
+    return f"{boot()}/{space.st_dev}-{space.st_ino}" if boot() else ""
 
 
 def start_time(pid: int) -> str:

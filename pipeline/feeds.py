@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from pipeline.context import Context
     from pipeline.leasing import Lease
     from pipeline.ledger.deliveries import Due
-    from pipeline.ledger.engine import Tx
     from pipeline.model.settings import Feed, Site
 
 LIMIT = 5.0
@@ -140,17 +139,12 @@ def _settle(
         deliveries.fail(tx, lease.key, [Failure(d, "left out", left_out[d.article_id], None) for d in due if d.article_id in left_out])
         deliveries.record(tx, lease.key, [(s.due.article_id, 0, "settled", "") for s in good if s.due.attempts])
         documents.put(tx, lease.key, [documents.Stored(d, updated, as_of=seen.as_of) for d in changed])
-        _topics(tx, lease.key, site, changed, updated)
+        documents.topics(tx, lease.key, {site.feeds_base + d.path.rpartition("/")[2]: d for d in changed}, updated)
         outlets.worked(tx, lease.hold)
         # The outlet's row comes last, as in a plan; a lost fence rolls all of this back.
         lease.guard(tx, held_seq=lease.hold.wanted_seq, changed_at=updated, next_edge_at=seen.next_edge, suspect=None)
         now = tx.now
     _measure(lease.key, good, left_out, now)
-
-
-def _topics(tx: Tx, key: str, site: Site, changed: Sequence[Document], updated: datetime) -> None:
-    for document in changed:
-        documents.topic(tx, site.feeds_base + document.path.rpartition("/")[2], key, document.path, document.sha256, updated)
 
 
 def _place(due: Due, shown: Collection[int]) -> str:

@@ -62,10 +62,17 @@ class Maker:
         former = [r.path for r in there if r.path != page.path]
         return [page, *(Document(path, HTML, moved_page(self.frame, target), DocumentStatus.MOVED, target) for path in former)]
 
-    def gone(self, revision: Revision, there: Sequence[Row[Any]]) -> list[Document]:
-        """The notice for every page the article has here; redirects lead to it and stay."""
-        notice = gone_page(self.frame, revision.headline, revision.live_at, revision.reason)
-        return [Document(r.path, HTML, notice, DocumentStatus.GONE) for r in there if r.status != DocumentStatus.MOVED.value]
+    def gone(self, revision: Revision, there: Sequence[Row[Any]], last: Row[Any] | None) -> list[Document]:
+        """The notice for every page the article has here, with the headline it was last shown with; redirects lead to it and stay.
+
+        Where no page was made in time it stands where one would be: feeds and payloads may have led readers there.
+        `last`: (headline, url, short_id) of the newest revision that was live, None where none ever was.
+        """
+        notice = gone_page(self.frame, last.headline if last else "", revision.live_at, revision.reason)
+        paths = [r.path for r in there if r.status != DocumentStatus.MOVED.value]
+        if last and not paths:
+            paths = [f"{page_path(last.url, last.short_id)}index.html"]
+        return [Document(path, HTML, notice, DocumentStatus.GONE) for path in paths]
 
     def _links(self, revision: Revision) -> list[ShareLink]:
         """The share block: where each network of the site takes a reader who wants to pass the article on."""

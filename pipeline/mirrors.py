@@ -12,12 +12,11 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pipeline import building, leasing
 from pipeline.kit import limits, metrics
-from pipeline.ledger import deliveries, documents, outlets
+from pipeline.ledger import deliveries, documents, outlets, revisions
 from pipeline.ledger.deliveries import GONE, LIVE, Failure, Settled
 from pipeline.ledger.documents import Stored
 from pipeline.mirror_documents import MARKER, TEXT, Change, Maker, differs, frame
@@ -25,7 +24,7 @@ from pipeline.model.document import Document, DocumentStatus
 from pipeline.model.errors import FenceLost, Permanent, PressrunError, Transient
 from pipeline.model.run import Run, Step
 from pipeline.model.settings import Kind
-from pipeline.pages import page_path
+from pipeline.pages import robots
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
 LIMIT = 20.0
 REQUEST = 8.0  # seconds; a request to a mirror takes no longer (`backends.http`), so none begins later than this before the limit
 MOST = 400
+ROBOTS = "robots.txt"
 BATCH = 50
 
 
@@ -77,6 +77,9 @@ class _Press:
     streak    puts in a row, of the whole run, that met something Transient
     counted   how many of them the circuit knows of
     answered  whether the mirror took anything, or refused it in so many words, in this round
+    shown     article that leaves → what was last shown of it
+    folders   article → where its page stands, or the notice that it is gone
+    edge      when time alone will change what its feeds show
     """
 
     context: Context
@@ -87,6 +90,9 @@ class _Press:
     failed: dict[int, PressrunError] = field(default_factory=dict)
     revisions: dict[int, Revision] = field(default_factory=dict)
     kept: dict[str, Row[Any]] = field(default_factory=dict)
+    shown: dict[int, Row[Any]] = field(default_factory=dict)
+    folders: dict[int, str] = field(default_factory=dict)
+    edge: datetime | None = None
     streak: int = 0
     counted: int = 0
     answered: bool = False
@@ -166,6 +172,7 @@ def _round(press: _Press, due: Sequence[Due]) -> int:
         stored += _put(press, coming, press.kept, requests=2)
         leaving += going
         taken += batch
+    stored += _asked_for_another(press)
     common, error = _put_shared(press, taken)
     stored += common
     stored += _put(press, [s for s in leaving if s.article_id not in press.failed], press.kept)
@@ -177,6 +184,7 @@ def _made(press: _Press, batch: Sequence[Due]) -> tuple[list[Stored], list[Store
     with press.context.ledger.read() as tx:
         press.revisions.update(building.read(press.context, tx, {d.wanted for d in batch}))
         there = documents.of_articles(tx, press.key, [d.article_id for d in batch])
+        press.shown.update({row.article_id: row for row in revisions.last_shown(tx, [d.article_id for d in batch if not d.present])})
     press.kept.update({row.path: row for row in there})
     by_article: dict[int, list[Row[Any]]] = {}
     for row in there:
@@ -195,11 +203,13 @@ def _documents(press: _Press, maker: Maker, due: Due, there: Sequence[Row[Any]])
     revision = press.revisions[due.wanted]
     try:
         # Rules that no longer match are a removal, too: then the revision has a text, and there is no reason to show.
-        made = maker.live(revision, there) if due.present else maker.gone(revision, there)
+        made = maker.live(revision, there) if due.present else maker.gone(revision, there, press.shown.get(due.article_id))
     except Exception as error:  # noqa: BLE001 - one bad article never stops its neighbours
         limits.let_pass(error)
         press.failed[due.article_id] = Permanent(f"It could not be rendered: {type(error).__name__}: {error}")
         return []
+    if made:
+        press.folders[due.article_id] = made[0].path.removesuffix("index.html")
     return [Stored(document, due.live_at, due.article_id, revision.number) for document in made]
 
 
@@ -276,6 +286,20 @@ def _read_back(press: _Press, path: str) -> bytes | None:
     return press.backend.get(path)
 
 
+def _asked_for_another(press: _Press) -> list[Stored]:
+    """Where nothing else was answered: does the mirror refuse these pages, or everything? A document all share tells."""
+    if not press.deaf:
+        return []
+    before, press.stopped = press.streak, False
+    plain = Stored(Document(ROBOTS, TEXT, robots(press.maker.frame)), press.context.ledger.now())
+    stored = _put(press, [plain], {})
+    press.failed.pop(0, None)
+    # Asked twice, it failed once: the circuit is told of what the work met.
+    press.streak = min(press.streak, before)
+    press.stopped = press.streak >= press.bound
+    return stored
+
+
 def _put_shared(press: _Press, taken: Sequence[Due]) -> tuple[list[Stored], PressrunError | None]:
     """Feeds, index and robots for what the mirror holds once this run is settled. If they cannot stand, nothing settles."""
     if press.deaf:
@@ -287,6 +311,7 @@ def _put_shared(press: _Press, taken: Sequence[Due]) -> tuple[list[Stored], Pres
         frozenset(d.article_id for d in taken if not d.present),
         max((d.live_at for d in taken), default=None),
     )
+    press.edge = _next_edge(press, change)
     made = press.maker.shared(change)
     with press.context.ledger.read() as tx:
         kept = documents.known(tx, press.key, [s.document.path for s in made])
@@ -298,6 +323,13 @@ def _put_shared(press: _Press, taken: Sequence[Due]) -> tuple[list[Stored], Pres
     return stored, error
 
 
+def _next_edge(press: _Press, change: Change) -> datetime | None:
+    """Asked before the feeds are made: an edge that passes meanwhile brings one run too many, and none is missed."""
+    with press.context.ledger.read() as tx:
+        seen = [building.window(tx, building.feed_key(press.site, feed), feed, change.removed) for feed in press.site.feeds]
+    return min((window.next_edge for window in seen if window.next_edge), default=None)
+
+
 def _settle(press: _Press, taken: Sequence[Due], stored: Sequence[Stored], shared: PressrunError | None) -> int:
     """Write down what stands. `shared` is what feeds, index and robots met; the outlet's row comes last, as in a plan."""
     with press.context.ledger.write() as tx:
@@ -305,13 +337,15 @@ def _settle(press: _Press, taken: Sequence[Due], stored: Sequence[Stored], share
         taken = sorted((d for d in taken if not isinstance(press.failed.get(d.article_id), _NotBegun)), key=lambda d: d.article_id)
         good = [d for d in taken if d.article_id not in press.failed]
         bad = [d for d in taken if d.article_id in press.failed]
-        failures = [_failure(press, d, tx) for d in bad]
+        back = _back(press, tx.now, shared)
+        failures = [_failure(press, d, tx.now, shared, back) for d in bad]
         deliveries.settle(tx, press.key, [Settled(d, LIVE if d.present else GONE, _url(press, d)) for d in good])
         deliveries.fail(tx, press.key, failures)
-        deliveries.record(tx, press.key, [(d.article_id, 0, "settled", "") for d in good if d.attempts])
+        ill = press.lease.hold.circuit_failures > 0
+        deliveries.record(tx, press.key, [(d.article_id, 0, "settled", "") for d in good if d.attempts or ill])
         documents.put(tx, press.key, sorted(stored, key=lambda s: s.document.path))
         _account(press, tx, good, shared)
-        press.lease.guard(tx, suspect=None, **_progress(press, tx, failures, shared))
+        press.lease.guard(tx, suspect=None, **_progress(press, failures, shared, back))
         now = tx.now
     _measure(press, good, bad, now)
     return len(good)
@@ -341,7 +375,7 @@ def _hiccups(errors: Iterable[PressrunError | None]) -> list[Transient]:
 
 def _account(press: _Press, tx: Tx, good: Sequence[Due], shared: PressrunError | None) -> None:
     """Tell the circuit how the mirror answered in this round."""
-    if press.stopped or (_hiccups([*press.failed.values(), shared]) and not good):
+    if press.stopped or _hiccups([shared]):
         bounds = press.context.settings.limits
         times = max(1, min(press.streak, press.bound) - press.counted)
         press.counted += times
@@ -351,16 +385,26 @@ def _account(press: _Press, tx: Tx, good: Sequence[Due], shared: PressrunError |
         outlets.worked(tx, press.lease.hold)
 
 
-def _progress(press: _Press, tx: Tx, failures: Sequence[Failure], shared: PressrunError | None) -> dict[str, object]:
+def _back(press: _Press, now: datetime, shared: PressrunError | None) -> datetime | None:
+    """When to come back to a mirror that does not take what all its articles share; None where it does, or was not asked.
+
+    By how often it failed, not by what any article met; and no interval is longer than the circuit's, which is what waits.
+    """
+    if shared is None or isinstance(shared, _NotBegun):
+        return None
+    delays = [seconds for seconds in press.context.settings.retries.of(Kind.MIRROR) if seconds <= outlets.LONGEST_CIRCUIT.total_seconds()]
+    patient = shared if isinstance(shared, Transient) else Transient(str(shared))
+    last = now + outlets.LONGEST_CIRCUIT
+    tried = max(0, min(press.lease.hold.circuit_failures, len(delays) - 1))
+    return leasing.again_at(press.context, Kind.MIRROR, tried, now, patient) or last
+
+
+def _progress(press: _Press, failures: Sequence[Failure], shared: PressrunError | None, back: datetime | None) -> dict[str, object]:
     """What the outlet's row says from now on. What was asked for counts as done only if somebody will come back to the rest."""
     if isinstance(shared, _NotBegun):
         return {}
-    edge = None
-    if shared is not None and not any(f.again_at for f in failures):
-        # No delivery brings the next run, so time must: feeds and index do not stand yet.
-        delays = press.context.settings.retries.of(Kind.MIRROR)
-        tried = min(press.lease.hold.circuit_failures, len(delays) - 1)
-        edge = leasing.again_at(press.context, Kind.MIRROR, tried, tx.now, shared) or tx.now + timedelta(seconds=delays[-1])
+    # Where it failed, the next run makes what time should have changed; a delivery that is tried again brings it, or time must.
+    edge = press.edge if back is None else min((f.again_at for f in failures if f.again_at), default=back)
     return {"held_seq": press.lease.hold.wanted_seq, "next_edge_at": edge}
 
 
@@ -373,13 +417,16 @@ def _measure(press: _Press, good: Sequence[Due], bad: Sequence[Due], now: dateti
         press.context.log.warning("delivery failed", outlet=press.key, article=due.article_id, outcome=str(press.failed[due.article_id]))
 
 
-def _failure(press: _Press, due: Due, tx: Tx) -> Failure:
+def _failure(press: _Press, due: Due, now: datetime, shared: PressrunError | None, back: datetime | None) -> Failure:
+    """Its own failure, with its own retries; or the whole mirror's, which spends nobody's and fails nobody's delivery."""
     error = press.failed[due.article_id]
-    again = leasing.again_at(press.context, Kind.MIRROR, due.attempts, tx.now, error)
+    if back is not None and (error is shared or isinstance(error, Transient)):
+        return Failure(due, "retrying", str(error), back, spends=False)
+    again = leasing.again_at(press.context, Kind.MIRROR, due.attempts, now, error)
     return Failure(due, "failed" if again is None else "retrying", str(error), again)
 
 
 def _url(press: _Press, due: Due) -> str:
-    """The page's address; where it went, the one it had."""
-    revision = press.revisions[due.wanted]
-    return press.mirror.base_url + page_path(building.article_of(revision).url, revision.short_id) if due.present else ""
+    """Where its page stands; where it went, the notice that it is gone."""
+    folder = press.folders.get(due.article_id)
+    return press.mirror.base_url + folder if folder else ""

@@ -2,27 +2,42 @@
 
 Storing a document costs no fsync; this is what it costs instead: feeds are looked at once before the app calls
 itself ready, and their compressed twins are made again; pages of mirrors are measured whenever the app serves one,
-and compared when an operator asks.
+and upkeep compares those stored shortly before the machine stopped (`docs/decisions/0009-after-an-unclean-stop.md`).
+When an operator asks, all of it is compared.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import zlib
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+
+import brotli
 
 from pipeline.building import feed_key
 from pipeline.formats import FORMATS
-from pipeline.ledger import deliveries, documents
+from pipeline.ledger import deliveries, documents, duties
+from pipeline.mirror_documents import MARKER
 from pipeline.model.document import DocumentStatus
+from pipeline.model.settings import Kind, outlet_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from sqlalchemy import Row
 
     from pipeline.backends import Backend
     from pipeline.context import Context
+
+
+LOOKS, PAUSE = 10, 0.05
+TWINS: tuple[tuple[str, Callable[[bytes], bytes]], ...] = ((".gz", gzip.decompress), (".br", brotli.decompress))
+CHECK_IN = timedelta(minutes=1)
+SLICE = 50
 
 
 def check_feeds(context: Context) -> tuple[str, ...]:
@@ -59,12 +74,100 @@ def torn(context: Context, row: Row[Any]) -> None:
             context.log.error("document damaged", outlet=row.outlet, path=row.path)
 
 
+def check_in(context: Context, kernel: str) -> None:
+    """Note once a minute that this kernel is at work. One nobody knows: have compared what folders may have lost with the one before."""
+    with context.ledger.read() as tx:
+        seen = duties.kernel_seen_at(tx, kernel)
+        if seen is not None and tx.now - CHECK_IN < seen <= tx.now:
+            return
+    folders = [outlet_key(s.name, Kind.MIRROR, m.name) for s in context.settings.sites for m in s.mirrors if m.backend == "local"]
+    with context.ledger.write() as tx:
+        new = duties.check_in(tx, kernel, folders)
+    if new:
+        context.log.info("comparison begun", outlets=folders, outcome="the machine was started")
+
+
+def compare(context: Context, ends: float) -> None:
+    """Go on with the comparison that `check_in` began, a slice at least and as far as there is time."""
+    with context.ledger.read() as tx:
+        waiting = duties.comparing(tx)
+    for key, since, after in waiting:
+        path: str | None = after
+        while path is not None:
+            path = _compare_slice(context, key, since, path)
+            if context.clock.monotonic() >= ends:
+                return
+
+
+def _compare_slice(context: Context, key: str, since: datetime, after: str) -> str | None:
+    """The path up to which is compared now, None at the end. What no backend answers for is left to the next run."""
+    try:
+        site, _, name = context.outlet(key)
+    except KeyError:
+        rows = []  # no longer configured
+    else:
+        backend = context.mirror_backend(key, next(m for m in site.mirrors if m.name == name))
+        with context.ledger.read() as tx:
+            rows = documents.stored_since(tx, key, since, after, SLICE)
+        for row in rows:
+            if _drift(backend, row.path, row):
+                torn(context, row)
+    path = rows[-1].path if rows else None
+    with context.ledger.write() as tx:
+        duties.compared(tx, key, since, path)
+    return path
+
+
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One path of a mirror that is not what the ledger says."""
+    """One path of a mirror or feed that is not what the ledger says."""
 
     path: str
     detail: str
+
+
+def verify_feed(context: Context, key: str, *, repair: bool = True) -> tuple[int, tuple[Drift, ...]]:
+    """Compare a feed's documents at the origin with the ledger; as `verify`.
+
+    A run renames a document in and settles a moment later, so one that differs is looked at again for that moment.
+    """
+    found, looked = _differing(context, key)
+    for _ in range(LOOKS):
+        if not found:
+            break
+        context.clock.sleep(PAUSE)
+        found, looked = _differing(context, key)
+    if found and repair:
+        with context.ledger.write() as tx:
+            documents.forget(tx, key, list(found))
+            deliveries.again(tx, key, ())
+    return looked, tuple(Drift(path, detail) for path, detail in found.items())
+
+
+def _differing(context: Context, key: str) -> tuple[dict[str, str], int]:
+    """(path → what is wrong there, documents looked at)."""
+    site, _, name = context.outlet(key)
+    backend = context.origin(key)
+    with context.ledger.read() as tx:
+        rows = documents.known(tx, key, [f"{site.name}/feeds/{name}.{fmt.extension}" for fmt in FORMATS.values()])
+    told = {path: _drift(backend, path, row) or _lying_twin(backend, path, row) for path, row in rows.items()}
+    return {path: detail for path, detail in told.items() if detail}, len(rows)
+
+
+def _lying_twin(backend: Backend, path: str, row: Row[Any]) -> str:
+    """Readers who take a coding get the twin's bytes. A missing one is normal."""
+    for suffix, unpack in TWINS if row.twins_sha == row.sha256 else ():
+        packed = backend.get(path + suffix)
+        if packed is not None and _unpacked_sha(unpack, packed) != row.sha256:
+            return f"Its compressed twin {suffix} holds other bytes."
+    return ""
+
+
+def _unpacked_sha(unpack: Callable[[bytes], bytes], packed: bytes) -> str:
+    try:
+        return hashlib.sha256(unpack(packed)).hexdigest()
+    except (OSError, EOFError, zlib.error, brotli.error):
+        return ""
 
 
 def verify(
@@ -84,7 +187,7 @@ def verify(
         if not rows:
             break
         after = rows[-1].path
-        drifted = [(row, detail) for row in rows if (detail := _drift(backend, row))]
+        drifted = [(row, detail) for row in rows if (detail := _drift(backend, row.path, row))]
         looked += len(rows)
         progress(looked)
         found += [Drift(row.path, detail) for row, detail in drifted]
@@ -94,10 +197,14 @@ def verify(
     return looked, tuple(found)
 
 
-def _drift(backend: Backend, row: Row[Any]) -> str:
-    body = backend.get(row.path)
+def _drift(backend: Backend, path: str, row: Row[Any]) -> str:
+    body = backend.get(path)
     if row.status == DocumentStatus.WRITING.value:
         return "A put was begun and never settled."
+    if backend.gone == "marker" and path.endswith("/index.html"):
+        marked = backend.stat(path.removesuffix("index.html") + MARKER) is not None
+        if marked is not (row.status == DocumentStatus.GONE.value):
+            return "It is marked as gone, and is not." if marked else "It is gone, and not marked so."
     if row.status == DocumentStatus.GONE.value and backend.gone == "delete":
         return "" if body is None else "It was withdrawn and can still be read."
     if body is None:

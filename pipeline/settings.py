@@ -52,10 +52,13 @@ def load(path: Path) -> Settings:
     except OSError as error:
         message = f"{path}: cannot be read ({error.strerror}). `pressrun config example` prints one to start from."
         raise ConfigError(message) from error
+    except UnicodeDecodeError as error:
+        message = f"{path}:{error.object[: error.start].count(bytes([10])) + 1}: this is not UTF-8"
+        raise ConfigError(message) from error
     try:
         raw = config.parse(text)
     except ValueError as error:
-        message = f"{path}: {error}"
+        message = f"{path}:{config.line_of_fault(text, error)}: {error}"
         raise ConfigError(message) from error
     for name, where in ENVIRONMENT.items():
         if name in os.environ:
@@ -63,8 +66,11 @@ def load(path: Path) -> Settings:
     found = [*schema.problems("config.v1.json", raw), *(() if schema.problems("config.v1.json", raw) else _cross_checks(raw))]
     if found:
         raise ConfigError("\n".join(_told(path, text, problem) for problem in found))
+    base = path.resolve().parent
+    if found := list(_secret_faults(raw, base)):
+        raise ConfigError("\n".join(_told(path, text, problem) for problem in found))
     try:
-        return _settings(_filled(raw, "config.v1.json"), path.resolve().parent)
+        return _settings(_filled(raw, "config.v1.json"), base)
     except ValueError as error:
         message = f"{path}: {error}"
         raise ConfigError(message) from error
@@ -78,6 +84,9 @@ def _override(raw: dict[str, Any], where: tuple[str, ...], value: str) -> None:
 
 def _told(path: Path, text: str, problem: Problem) -> str:
     parts = [part.replace("~1", "/").replace("~0", "~") for part in problem.pointer.split("/")[1:]]
+    variable = next((name for name, where in ENVIRONMENT.items() if where == tuple(parts) and name in os.environ), None)
+    if variable is not None:
+        return f"{variable}: {'.'.join(parts)}: {problem.detail}"
     return f"{path}:{config.line_of(text, parts)}: {'.'.join(parts) or 'file'}: {problem.detail}"
 
 
@@ -113,6 +122,34 @@ def _site_faults(site: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"mirrors/{name}/backend", "Expected local or http."
         if mirror.get("backend") == "http" and not (mirror.get("target") and mirror.get("base_url")):
             yield f"mirrors/{name}", "A mirror over http needs target (where documents are PUT) and base_url (where readers find them)."
+
+
+def _secret_faults(raw: Mapping[str, Any], base: Path) -> Iterator[Problem]:
+    """Every secret that is not where the configuration says, or is no secret."""
+    from pipeline.model.event import Problem  # noqa: PLC0415 - as in _cross_checks
+
+    for pointer, value in _secrets(raw):
+        try:
+            found = config.secret(value, base)
+            if pointer.startswith("/sources/"):
+                signatures.parse_secret(found)
+        except ValueError as error:
+            yield Problem(pointer, str(error))
+        except OSError as error:
+            yield Problem(pointer, f"file {error.filename} cannot be read: {error.strerror}")
+
+
+def _secrets(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(pointer, `env:NAME` or `file:PATH`) of every secret."""
+    for name in ("database", "broker"):
+        if raw.get(name, "").startswith(("env:", "file:")):
+            yield f"/{name}", raw[name]
+    if "api_token" in raw:
+        yield "/api_token", raw["api_token"]
+    for name, source in raw["sources"].items():
+        yield from ((f"/sources/{name}/secrets/{number}", value) for number, value in enumerate(source.get("secrets", ())))
+    for site, mirrors in ((name, site.get("mirrors", {})) for name, site in raw["sites"].items()):
+        yield from ((f"/sites/{site}/mirrors/{name}/token", mirror["token"]) for name, mirror in mirrors.items() if "token" in mirror)
 
 
 def _is_date(text: str) -> bool:

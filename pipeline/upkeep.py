@@ -8,31 +8,35 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-import socket
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import brotli
 
-from pipeline import leasing, planning
+from pipeline import leasing, planning, recovery
 from pipeline.backends import Sweeping
-from pipeline.context import start_time
+from pipeline.context import boot, kernel, start_time
 from pipeline.kit import metrics
+from pipeline.kit.portions import portions
 from pipeline.ledger import articles, deliveries, documents, duties, events, outlets
-from pipeline.model.errors import FenceLost, Transient
+from pipeline.model.errors import FenceLost, Permanent, Transient
 from pipeline.model.run import Nudge, Run, Step
 from pipeline.model.settings import Kind, outlet_key
 from pipeline.rules import routes
 from pipeline.rules.article import from_stored
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipeline.context import Context
     from pipeline.leasing import Lease
+    from pipeline.ledger.articles import Ending
+    from pipeline.model.settings import Site
 
 STILL = timedelta(seconds=2)
 TAKES = 1.0
+IN_ONE_COMMIT = 16
+BYTES_IN_ONE_COMMIT = 250_000
 TWIN_LIMIT = 4.0
 SWEEP = "sweep"
 SWEEP_EVERY = timedelta(hours=1)
@@ -50,11 +54,12 @@ def run(context: Context, keys: Sequence[str] = ()) -> Run:
     try:
         ends = context.clock.monotonic() + TAKES
         _free_the_dead(context)
-        nudges = [*_embargoes(context), *_forgotten(context), *_due(context)]
+        nudges = [*_embargoes(context, ends), *_forgotten(context), *_due(context)]
         # Packing feeds that are about to change again would only take time from those who wait for them.
         made, missed = (0, ()) if nudges else _twins(context, ends)
         _gauges(context)
         _sweep(context)
+        _compare(context, ends)
         return Run(tuple(dict.fromkeys([*nudges, *missed])), made)
     finally:
         with context.ledger.write() as tx:
@@ -62,7 +67,7 @@ def run(context: Context, keys: Sequence[str] = ()) -> Run:
 
 
 def _free_the_dead(context: Context) -> None:
-    """Leases of processes of this host that are gone end now, not in five seconds."""
+    """Leases of processes beside this one that are gone end now, not in five seconds."""
     with context.ledger.read() as tx:
         owners = outlets.lease_owners(tx)
     dead = [owner for owner in sorted(owners) if is_dead(owner)]
@@ -73,15 +78,17 @@ def _free_the_dead(context: Context) -> None:
 
 
 def is_dead(owner: str) -> bool:
-    """Whether `host:pid:start time…` names a process of this host that is gone. In doubt it lives."""
-    host, _, rest = owner.partition(":")
-    pid, _, started = rest.partition(":")
-    if host != socket.gethostname() or not pid.isdigit():
+    """Whether `host:pid:start time:kernel…` names a process that could be seen from here and is gone. In doubt it lives.
+
+    Of another kernel, another container, or where the kernel has no name (not Linux), nothing is known: that lease runs out.
+    """
+    _, pid, started, theirs = [*owner.split(":"), "", "", ""][:4]
+    if not pid.isdigit() or not theirs or theirs != kernel():
         return False
     now = start_time(int(pid))
-    if now == "0":
+    if now in {"", "0"}:  # hidden from us, perhaps: `/proc` may be mounted so that only one's own processes show
         return not _exists(int(pid))
-    return now != started.partition(":")[0]
+    return now != started
 
 
 def _exists(pid: int) -> bool:
@@ -94,42 +101,68 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def _embargoes(context: Context) -> tuple[Nudge, ...]:
-    """Make live what may be seen now, and plan its deliveries in the same transaction."""
+def _embargoes(context: Context, ends: float) -> tuple[Nudge, ...]:
+    """Make live what may be seen now, and plan its deliveries in the same transaction; a portion each, as far as there is time."""
     with context.ledger.read() as tx:
         when = articles.next_embargo(tx)
         if when is None or when > tx.now:
             return ()
     sites = {site.name: site for site in context.settings.sites}
+    dirty: dict[str, None] = {}
+    while True:
+        with context.ledger.read() as tx:
+            found = articles.ending(tx, sites)
+        for portion in portions(found, IN_ONE_COMMIT, BYTES_IN_ONE_COMMIT, _size):
+            dirty.update(dict.fromkeys(_promote(context, sites, portion)))
+            if context.clock.monotonic() >= ends:
+                return planning.nudges(dirty)
+        if len(found) < articles.MOST_ENDING:
+            return planning.nudges(dirty)
+
+
+def _size(ending: Ending) -> int:
+    return len(str(ending.content.get("body_html", "")).encode())
+
+
+def _promote(context: Context, sites: Mapping[str, Site], portion: Sequence[Ending]) -> tuple[str, ...]:
+    """Outlets that have work now. What each should show is worked out before the transaction begins."""
+    plans = {
+        e.article_id: planning.lines(
+            sites[e.site],
+            from_stored(e.content),
+            article_id=e.article_id,
+            revision=e.revision,
+            number=e.number,
+            sort_at=e.published_at,
+            wanted_at=e.effective_at,
+        )
+        for e in portion
+    }
     with context.ledger.write() as tx:
-        promoted = [p for p in articles.promote(tx) if p.site in sites]
-        lines = [
-            line
-            for p in promoted
-            for line in planning.lines(
-                sites[p.site],
-                from_stored(p.content),
-                article_id=p.article_id,
-                revision=p.revision,
-                number=p.number,
-                sort_at=p.published_at,
-                wanted_at=p.effective_at,
-            )
-        ]
-        return planning.nudges(deliveries.plan(tx, lines)) if lines else ()
+        lines = [line for article in sorted(articles.promote(tx, portion)) for line in plans[article]]
+        return deliveries.plan(tx, lines) if lines else ()
 
 
 def _forgotten(context: Context) -> tuple[Nudge, ...]:
-    """Events that wait in nobody's hands: their nudge was lost, or whoever had them died."""
+    """Events that wait in nobody's hands: their nudge was lost, or whoever had them died.
+
+    Those of a source that is no longer configured are kept, and counted (`_gauges`); nobody can read them until it is back.
+    """
     with context.ledger.read() as tx:
-        return tuple(Nudge(Step.VALIDATE, (source,)) for source in events.sources_with_work(tx))
+        found = events.sources_with_work(tx)
+    return tuple(Nudge(Step.VALIDATE, (source,)) for source in found if context.settings.source(source) is not None)
 
 
 def _due(context: Context) -> tuple[Nudge, ...]:
     """Outlets with something due and nobody at work: retries, lost nudges, edges of time, circuits that may half-open."""
     with context.ledger.write() as tx:
-        found = outlets.to_nudge(tx)
+        found = outlets.to_nudge(tx, _outlets(context))
     return tuple(Nudge(planning.STEP_OF[Kind(kind)], (key,)) for kind, key in found)
+
+
+def _outlets(context: Context) -> list[str]:
+    """The keys of every configured outlet."""
+    return [outlet_key(site.name, kind, outlet.name) for site in context.settings.sites for kind, outlet in routes.outlets(site)]
 
 
 def _twins(context: Context, ends: float) -> tuple[int, tuple[Nudge, ...]]:
@@ -195,12 +228,22 @@ def _sweep(context: Context) -> None:
         duties.give_back(tx, SWEEP, context.me())
 
 
+def _compare(context: Context, ends: float) -> None:
+    """After a start of the machine: what local mirrors stored shortly before it stopped. Elsewhere than on Linux nothing tells of one."""
+    if name := boot():
+        recovery.check_in(context, name)
+    try:
+        recovery.compare(context, ends)
+    except (Transient, Permanent) as error:
+        context.log.warning("comparison put off", outcome=str(error))
+
+
 def _gauges(context: Context) -> None:
     with context.ledger.read() as tx:
         unsettled = deliveries.unsettled_counts(tx)
         waiting = dict(events.waiting_counts(tx))
-    totals = {outlet_key(s.name, kind, o.name): 0 for s in context.settings.sites for kind, o in routes.outlets(s)}
+    totals = dict.fromkeys(_outlets(context), 0)
     for outlet, _state, count in unsettled:
         totals[outlet] = totals.get(outlet, 0) + count
     metrics.set_gauge(metrics.open_deliveries, totals.items())
-    metrics.set_gauge(metrics.waiting_events, [(s.name, waiting.get(s.name, 0)) for s in context.settings.sources])
+    metrics.set_gauge(metrics.waiting_events, {**{s.name: 0 for s in context.settings.sources}, **waiting}.items())

@@ -15,10 +15,12 @@ from pipeline import planning
 from pipeline.dialects import dialects
 from pipeline.kit import clean, metrics, strictjson
 from pipeline.kit.clock import microseconds
+from pipeline.kit.portions import portions
 from pipeline.leasing import TAKES_WORK
 from pipeline.ledger import articles, deliveries, events
 from pipeline.ledger.articles import Candidate
 from pipeline.ledger.events import Outcome
+from pipeline.ledger.types import json_text
 from pipeline.model.errors import Rejected
 from pipeline.model.event import EventState, EventType, Problem
 from pipeline.model.run import Nudge, Run, Step
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
     from pipeline.model.settings import Site, Source
 
 AHEAD = timedelta(minutes=10)  # an event dated further ahead is ordered at its arrival
-IN_ONE_COMMIT = 25
+IN_ONE_COMMIT = 16
+BYTES_IN_ONE_COMMIT = 250_000
 KINDS = {
     EventType.PUBLISHED: articles.PUBLISHED,
     EventType.UPDATED: articles.UPDATED,
@@ -63,10 +66,10 @@ def run(context: Context, keys: Sequence[str]) -> Run:
     for key in keys:
         source = context.settings.source(key)
         while source is not None:
-            count, dirty = _batch(context, source, ends)
+            count, dirty, more = _batch(context, source, ends)
             nudged.update(dict.fromkeys(dirty))
             done += count
-            if not count:
+            if not more:  # whatever came meanwhile has a nudge of its own
                 break
             if context.clock.monotonic() >= ends:
                 again.append(key)
@@ -132,7 +135,7 @@ def _candidate(source: Source, site: Site, event: Claimed, native: dict[str, Any
         order_time=microseconds(happened),
         content_sha=content_sha(article) if article else "withdrawn",
         headline=article.headline if article else "",
-        content=to_stored(article) if article else None,
+        content=json_text(to_stored(article)) if article else None,
         reason=clean.text(data.get("reason", "")) if article is None else "",
         received_at=event.received_at,
         effective_at=max([event.received_at, *ahead]),
@@ -154,8 +157,8 @@ def _major(source: Source, data: dict[str, Any], happened: datetime) -> int | No
     return microseconds(updated) if updated else None
 
 
-def _batch(context: Context, source: Source, ends: float) -> tuple[int, tuple[str, ...]]:
-    """One claim's worth, as far as there is time: (events done, outlets that have work now)."""
+def _batch(context: Context, source: Source, ends: float) -> tuple[int, tuple[str, ...], bool]:
+    """One claim's worth, as far as there is time: (events done, outlets that have work now, whether there may be more)."""
     with context.ledger.write() as tx:
         claim = events.claim(tx, source.name, context.me())
         events.finish(tx, [_spent(event) for event in claim.spent])
@@ -163,11 +166,12 @@ def _batch(context: Context, source: Source, ends: float) -> tuple[int, tuple[st
         metrics.alerts.labels("stops its worker").inc()
         context.log.error("event rejected", event_id=event.event_id, outcome="stops its worker")
     dirty: dict[str, None] = {}
-    done = len(claim.spent)
+    done, more = len(claim.spent), claim.more
     for chunk in _chunks(claim, context):
         if done and context.clock.monotonic() >= ends:
             with context.ledger.write() as tx:
                 events.unclaim(tx, [event.id for event in claim.events[done - len(claim.spent) :]])
+            more = True
             break
         done += len(chunk)
         if claim.careful:
@@ -175,15 +179,15 @@ def _batch(context: Context, source: Source, ends: float) -> tuple[int, tuple[st
         site = context.settings.site(source.site)
         decisions = [decide(source, site, event, depth=context.settings.limits.json_depth) for event in chunk]
         dirty.update(dict.fromkeys(_write(context, source, decisions)))
-    return done, tuple(dirty)
+    return done, tuple(dirty), more
 
 
 def _chunks(claim: Claim, context: Context) -> Iterator[Sequence[Claimed]]:
     """Events of one commit each, with their bodies; one a commit after a crash."""
-    size = 1 if claim.careful else IN_ONE_COMMIT
-    for start in range(0, len(claim.events), size):
+    most = 1 if claim.careful else IN_ONE_COMMIT
+    for portion in portions(claim.events, most, BYTES_IN_ONE_COMMIT, lambda event: event.size):
         with context.ledger.read() as tx:
-            chunk = events.with_bodies(tx, claim.events[start : start + size])
+            chunk = events.with_bodies(tx, portion)
         yield chunk
 
 

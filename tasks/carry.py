@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 from pipeline.kit import log, metrics
@@ -22,15 +23,46 @@ def carry(nudges: Sequence[Nudge], app: Celery | None = None) -> None:
     if not nudges:
         return
     app = app or _app()
-    with app.producer_or_acquire() as producer:
-        for nudge in nudges:
-            try:
-                _send(app, producer, nudge)
-            except Exception as error:  # noqa: BLE001 - whatever the broker does, the caller's work is done
-                metrics.nudges.labels(nudge.step.value, "lost").inc()
-                log.logger().warning("nudge not sent", step=nudge.step.value, outcome=type(error).__name__)
-                return
-            metrics.nudges.labels(nudge.step.value, "sent").inc()
+    left = list(nudges)
+    try:
+        with app.producer_or_acquire() as producer:
+            while left:
+                _send(app, producer, left[0])
+                metrics.nudges.labels(left.pop(0).step.value, "sent").inc()
+    except Exception as error:  # noqa: BLE001 - whatever the broker does, the caller's work is done
+        for nudge in left:
+            metrics.nudges.labels(nudge.step.value, "lost").inc()
+        _outage.lost(left[0].step if left else nudges[-1].step, len(left), error)
+    else:
+        _outage.over()
+
+
+class _Outage:
+    """Says once that the broker is away, and once that it is back; the metric counts what is lost meanwhile."""
+
+    def __init__(self) -> None:
+        self._lost = 0
+        self._away = False
+        self._saying = threading.Lock()
+
+    def lost(self, step: Step, count: int, error: Exception) -> None:
+        with self._saying:
+            first, self._away = not self._away, True
+            self._lost += count
+        if first:
+            log.logger().warning("nudge not sent", step=step.value, outcome=type(error).__name__)
+
+    def over(self) -> None:
+        if not self._away:
+            return
+        with self._saying:
+            lost, back = self._lost, self._away
+            self._lost, self._away = 0, False
+        if back:
+            log.logger().warning("nudges are sent again", lost=lost)
+
+
+_outage = _Outage()
 
 
 def _app() -> Celery:

@@ -6,16 +6,23 @@ worker: early ack, no results, no ETA, no beat. Retries live in the ledger.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
+import json
+import os
+import sys
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery, signals
+from celery.apps import worker as celery_worker
 from celery.exceptions import SoftTimeLimitExceeded
 from kombu import Queue
 
 from pipeline.kit import limits, log, metrics
+from pipeline.kit.clock import rfc3339
 from pipeline.model.errors import PressrunError
 from pipeline.model.run import Step
 from tasks import ticker
@@ -84,6 +91,20 @@ SETTINGS: dict[str, Any] = {
 def configure(sender: Celery, **_: object) -> None:
     """Read the configuration only when somebody needs the app: importing it must not ask for a broker."""
     sender.conf.update({**SETTINGS, "broker_url": transport_url(broker_url())})
+
+
+@signals.celeryd_init.connect
+def _speak_json(**_: object) -> None:
+    """Before the worker's first warning, which comes before its logging is set up."""
+    log.configure()
+    celery_worker.safe_say = _say  # type: ignore[attr-defined] # the stubs leave it out
+
+
+def _say(msg: str, _file: object = None) -> None:
+    """What Celery says past every logger, as a line like the others; it is said in signal handlers, so by a single write."""
+    line = {"event": msg.strip(), "level": "info", "timestamp": rfc3339(datetime.now(UTC))}
+    with contextlib.suppress(OSError, ValueError):
+        os.write(sys.stderr.fileno(), json.dumps(line).encode() + b"\n")
 
 
 @signals.setup_logging.connect

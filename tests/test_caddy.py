@@ -60,6 +60,8 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]
         for suffix in ("", ".gz", ".br"):
             (feeds / (name + suffix)).write_text(f"{name}{suffix} at rest")
     (feeds / "world.rss").write_text("world.rss, no twin yet")
+    (page.parent / "feeds").mkdir()
+    (page.parent / "feeds/all.rss").write_text("all.rss of the mirror")
     (folder / "origin/.fence-demo_feed_all").write_text("7")
     (feeds / ".tmp-1.rss").write_text("half")
     (page / "index.html").write_text("<p>A harbour")
@@ -141,6 +143,10 @@ def test_caddy_serves_mirrors_and_says_what_is_gone(front: tuple[int, Path]) -> 
     assert headers["content-type"] == "text/html; charset=utf-8"
     assert headers["cache-control"] == "public, max-age=60"
     assert "default-src 'none'" in headers["content-security-policy"]
+    status, feed, body = get(port, "/mirrors/demo/one/feeds/all.rss")
+    assert (status, body) == (200, b"all.rss of the mirror")
+    assert feed["content-type"] == FORMATS["rss"].media_type
+    assert (feed["cache-control"], feed["access-control-allow-origin"]) == (web_feeds.CACHE, "*")
     assert get(port, "/mirrors/demo/one/a-harbour-abc/", If_None_Match=headers["etag"])[0] == 304
     for asked in ({}, {"If_None_Match": "*"}, {"Range": "bytes=0-1"}):
         status, headers, body = get(port, "/mirrors/demo/one/gone-def/", **asked)

@@ -61,8 +61,41 @@ def test_a_fault_is_told_with_its_line(tmp_path: Path, name: str) -> None:
 
 def test_a_syntax_error_names_line_and_column(tmp_path: Path) -> None:
     """From the TOML reader itself."""
-    with pytest.raises(ConfigError, match="line 2"):
+    for text, line in (("\ndata = \n", 2), ("data = [1,\n2", 2), ("a = 1\nb = 2\nb = 3", 3), ("", 1)):
+        with pytest.raises(ConfigError, match=rf"pressrun\.toml:{line}: "):
+            settings_in(tmp_path, text)
+    with pytest.raises(ConfigError, match="column 8"):
         settings_in(tmp_path, "\ndata = \n")
+
+
+def test_a_file_that_is_not_text_is_a_fault_with_its_line(tmp_path: Path) -> None:
+    """And no traceback."""
+    path = tmp_path / "pressrun.toml"
+    path.write_bytes(b'data = "data"\ntitle = "\xff"\n')
+    with pytest.raises(ConfigError, match=r"pressrun\.toml:2: this is not UTF-8"):
+        settings_file.load(path)
+
+
+def test_every_secret_that_is_not_there_is_told_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All at once; what came from the environment is told by the variable's name."""
+    text = CONFIG.replace("env:PRESSRUN_TEST_SECRET", "file:secrets/none")
+    text = text.replace('data = "data"', 'data = "data"\napi_token = "env:NOT_THERE"\ndatabase = "file:none"')
+    mirror = 'backend = "http"\ntarget = "https://m.example/"\nbase_url = "https://m.example/"\ntoken = "env:NEITHER"'
+    text = text.replace("[sites.demo.mirrors.one]", f"[sites.demo.mirrors.one]\n{mirror}")
+    with pytest.raises(ConfigError) as caught:
+        settings_in(tmp_path, text)
+    lines = text.splitlines()
+    expected = [
+        (lines.index('database = "file:none"'), "database: file "),
+        (lines.index('api_token = "env:NOT_THERE"'), "api_token: environment variable NOT_THERE is not set"),
+        (lines.index('secrets = ["file:secrets/none"]'), "sources.newsroom.secrets.0: file "),
+        (lines.index('token = "env:NEITHER"'), "sites.demo.mirrors.one.token: environment variable NEITHER is not set"),
+    ]
+    for said, (line, words) in zip(str(caught.value).splitlines(), expected, strict=True):
+        assert said.startswith(f"{tmp_path / 'pressrun.toml'}:{line + 1}: {words}")
+    monkeypatch.setenv("PRESSRUN_DATABASE", "env:NOWHERE")
+    with pytest.raises(ConfigError, match=r"^PRESSRUN_DATABASE: database: environment variable NOWHERE is not set$"):
+        settings_in(tmp_path)
 
 
 def test_a_missing_secret_says_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

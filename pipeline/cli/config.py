@@ -11,12 +11,15 @@ import click
 
 from pipeline import settings as settings_file
 from pipeline.cli import options
-from pipeline.ledger import Ledger, outlets
+from pipeline.kit.config import line_of
+from pipeline.ledger import Ledger, duties, outlets
 from pipeline.ledger.upgrade import current, newest
 from pipeline.model.errors import ConfigError, Unavailable
 from pipeline.rules import schema
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from pipeline.model.settings import Settings
 
 
@@ -31,7 +34,7 @@ def check(config: Path | None) -> int:
     """Say whether the configuration is good; every fault with file, line and what was expected."""
     path = _path(config)
     settings = settings_file.load(path)
-    _check_dropped(settings)
+    _check_against_ledger(path, settings)
     count = len(settings_file.outlet_rows(settings))
     click.echo(f"{path}: good ({len(settings.sites)} site(s), {len(settings.sources)} source(s), {count} outlets)")
     for source in settings.sources:
@@ -40,20 +43,35 @@ def check(config: Path | None) -> int:
     return 0
 
 
-def _check_dropped(settings: Settings) -> None:
-    """An outlet that still holds articles may not simply vanish from the configuration."""
+def _check_against_ledger(path: Path, settings: Settings) -> None:
+    """What the next start would refuse. Raises ConfigError with all of it."""
     try:
         if current(settings.database) != newest():
             return
         with Ledger(settings.database).read() as tx:
+            changed = duties.changed_identities(tx, [(s.name, s.tag_host, s.tag_date) for s in settings.sites])
             held = outlets.orphans(tx, [str(row["key"]) for row in settings_file.outlet_rows(settings)])
     except Unavailable as error:
         click.echo(f"note: not compared with the ledger: {error}", err=True)
         return
+    found = [*_identity_faults(path, settings, changed), *_dropped(held)]
+    if found:
+        raise ConfigError("\n".join(found))
+
+
+def _identity_faults(path: Path, settings: Settings, changed: Mapping[str, str]) -> Iterator[str]:
+    """The identity of an article never changes, so neither may what it is made from."""
+    text = path.read_text(encoding="utf-8")
+    for site in settings.sites:
+        if site.name in changed:
+            yield f"{path}:{line_of(text, ['sites', site.name, 'tag_host'])}: {changed[site.name]}"
+
+
+def _dropped(held: Sequence[tuple[str, int]]) -> Iterator[str]:
+    """An outlet that still holds articles may not simply vanish from the configuration."""
     if held:
         listed = ", ".join(f"{key} ({count} articles)" for key, count in held)
-        message = f"these outlets are dropped but still hold articles: {listed}. Put them back with closed = true to empty them first."
-        raise ConfigError(message)
+        yield f"these outlets are dropped but still hold articles: {listed}. Put them back with closed = true to empty them first."
 
 
 @command.command("show", epilog="Example: pressrun config show")

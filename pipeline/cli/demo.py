@@ -53,8 +53,9 @@ def _publish(supervisor: Supervisor) -> sending.Waited:
         supervisor.look()
         progress(done, of)
 
-    now = rfc3339(context.clock.now())
-    sent = [sending.post(context, source, sending.event_from(file, now), supervisor.url, file.name) for file in samples()]
+    now, public_url = rfc3339(context.clock.now()), context.settings.server.public_url
+    events = [(file.name, sending.event_from(file, now, public_url)) for file in samples()]
+    sent = [sending.post(context, source, event, supervisor.url, name) for name, event in events]
     waited = sending.wait(context, sent, SECONDS, meanwhile)
     progress.end()
     context.ledger.close()

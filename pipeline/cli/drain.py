@@ -13,6 +13,8 @@ from tasks.drain import drain
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pipeline.model.run import Nudge, Run
+
 
 @click.command("drain", epilog="Example: pressrun drain")
 @options.config
@@ -21,9 +23,14 @@ def command(*, config: Path | None, as_json: bool) -> int:
     """Process waiting events and bring every outlet up to date, here and now; for repair, and for machines without workers."""
     context = options.context(config)
     register(context)
-    done = drain(
-        context, seen=lambda nudge, run: None if as_json else click.echo(f"{nudge.step} {' '.join(nudge.keys)}: {run.done}", err=True)
-    )
+
+    def seen(nudge: Nudge, run: Run) -> None:
+        if run.done and not as_json:
+            click.echo(f"{' '.join([nudge.step, *nudge.keys])}: {run.done}", err=True)
+
+    done = drain(context, seen=seen)
     if as_json:
         options.echo_json({"done": done})
+    else:
+        click.echo(f"{done} done; nothing else is due now." if done else "Nothing was due.")
     return 0

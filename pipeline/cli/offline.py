@@ -11,13 +11,13 @@ from pipeline.cli.sending import event_from
 from pipeline.kit.clock import SystemClock, rfc3339
 from pipeline.ledger.events import Claimed
 from pipeline.model.errors import ConfigError
-from pipeline.validate import decide
+from pipeline.model.event import Problem
+from pipeline.validate import Decision, decide
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.model.settings import Settings, Site, Source
-    from pipeline.validate import Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,14 @@ def room(config: Path | None, source: str | None) -> Room:
 def decision(where: Room, file: Path) -> Decision:
     """What `validate` would decide about a file if it came in now."""
     now = SystemClock().now()
-    body = json.dumps(event_from(file, rfc3339(now)), ensure_ascii=False).encode() if _is_bare(file) else file.read_bytes()
-    event = Claimed(id=1, event_id="ev_offline", body=body, received_at=now, strikes=0)
+    body = file.read_bytes()
+    if _is_bare(file):
+        body = json.dumps(event_from(file, rfc3339(now), where.settings.server.public_url), ensure_ascii=False).encode()
+    event = Claimed(id=1, event_id="ev_offline", body=body, received_at=now, strikes=0, size=len(body))
+    most = where.settings.limits.body_bytes
+    if len(body) > most:
+        problem = Problem("", f"It is {len(body)} bytes long; a webhook may have {most} (limits.body_bytes).")
+        return Decision(event, None, problems=(problem,))
     return decide(where.source, where.site, event, depth=where.settings.limits.json_depth)
 
 

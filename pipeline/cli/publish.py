@@ -22,17 +22,23 @@ if TYPE_CHECKING:
 @options.config
 @options.as_json
 def command(files: tuple[Path, ...], source: str | None, *, wait: bool, seconds: float, config: Path | None, as_json: bool) -> int:
-    """Sign each FILE (an event, or a bare article) and post it to the running instance."""
+    """Sign each FILE (an event, or a bare article) and post it to the running instance.
+
+    The samples' pictures are served by the instance itself, and are sent with its address.
+
+    With --wait, exit code 1 where one was refused or is not settled in time. One under embargo waits as it should: that is 0.
+    """
     context = options.context(config)
     sender = sending.source_of(context, source)
     url, now = sending.local_url(context), rfc3339(context.clock.now())
-    sent = [sending.post(context, sender, sending.event_from(file, now), url, str(file)) for file in files]
+    public_url = context.settings.server.public_url
+    sent = [sending.post(context, sender, sending.event_from(file, now, public_url), url, str(file)) for file in files]
     if not wait:
         for item in sent:
             if not as_json:
                 click.echo(f"accepted {item.event_id}  {item.file}")
         if as_json:
-            options.echo_json({"events": [{"event_id": s.event_id, "file": s.file} for s in sent]})
+            options.echo_json({"events": [s.to_json() for s in sent]})
         return 0
     return report(context, sent, seconds, as_json=as_json)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import sys
 import time
@@ -17,20 +18,22 @@ from pipeline.kit.clock import rfc3339
 from pipeline.kit.http import Answer, Http, HttpRefused, HttpUnreachable
 from pipeline.ledger import views
 from pipeline.model.errors import ConfigError, PressrunError, Unavailable
+from pipeline.rules import schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from pipeline.context import Context
-    from pipeline.ledger.views import ArticleStatus
+    from pipeline.ledger.views import ArticleStatus, OutletStatus
     from pipeline.model.settings import Source
 
 LOOK = 0.05
 PATIENCE = 5.0  # seconds; a supervisor starts a web process again within two
+_PICTURE = re.compile(r"https://images\.example\.org/2026/11/([a-z-]+\.jpg)")
 _WITHOUT_EFFECT = {
-    "unchanged": "the newest revision says the same already.",
-    "stale": "a newer revision is known (its updated_at or timestamp is later).",
+    "unchanged": "The newest revision says the same already.",
+    "stale": "A newer revision is known (its updated_at, version or timestamp is later).",
 }
 
 
@@ -41,6 +44,29 @@ class Sent:
     event_id: str
     article_id: str
     file: str
+    status_url: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        """As it is printed where nobody waits: what became of it stands at `status_url`."""
+        return {"event_id": self.event_id, "file": self.file, "status": "accepted", "status_url": self.status_url}
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """An event that changed nothing: `status` is "stale" or "unchanged"."""
+
+    file: str
+    event_id: str
+    status: str
+
+    @property
+    def reason(self) -> str:
+        """Why, in a sentence."""
+        return _WITHOUT_EFFECT[self.status]
+
+    def to_json(self) -> dict[str, object]:
+        """As it stands in `without_effect`."""
+        return {"file": self.file, "event_id": self.event_id, "status": self.status, "reason": self.reason}
 
 
 def source_of(context: Context, name: str | None) -> Source:
@@ -48,7 +74,8 @@ def source_of(context: Context, name: str | None) -> Source:
     sources = context.settings.sources
     found = context.settings.source(name) if name else sources[0] if len(sources) == 1 else None
     if found is None:
-        message = f"--source is needed: one of {', '.join(s.name for s in sources)}"
+        there = ", ".join(s.name for s in sources)
+        message = f"there is no source “{name}”; there is {there}" if name else f"--source is needed: one of {there}"
         raise ConfigError(message)
     if not found.secrets:
         message = f"source “{found.name}” has no secret, so nothing it sends is accepted; give it one in pressrun.toml"
@@ -56,16 +83,28 @@ def source_of(context: Context, name: str | None) -> Source:
     return found
 
 
-def event_from(path: Path, now: str) -> dict[str, Any]:
-    """The event in a file; a bare article is wrapped as article.published of now. Raises ConfigError."""
+def event_from(path: Path, now: str, public_url: str) -> dict[str, Any]:
+    """The event in a file; a bare article is wrapped as article.published of now. Raises ConfigError.
+
+    The samples' pictures are named as those at `public_url`, the instance's own.
+    """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(with_pictures(path.read_text(encoding="utf-8"), public_url))
     except (OSError, ValueError) as error:
         message = f"{path}: {error}"
         raise ConfigError(message) from error
     if isinstance(content, dict) and "data" not in content and "type" not in content:
         return {"type": "article.published", "timestamp": now, "data": content}
     return content if isinstance(content, dict) else {"type": "", "data": content}
+
+
+def with_pictures(text: str, public_url: str) -> str:
+    """The text of a sample with its pictures' addresses leading to the instance, which serves them (`pipeline.web.static`).
+
+    The samples name a host that RFC 2606 keeps from ever existing, so that no newsroom's address is ever changed by this.
+    """
+    ours = schema.folder() / "examples" / "images"
+    return _PICTURE.sub(lambda found: f"{public_url}static/examples/{found[1]}" if (ours / found[1]).is_file() else found[0], text)
 
 
 def post(context: Context, source: Source, event: dict[str, Any], base_url: str, file: str = "") -> Sent:
@@ -88,7 +127,8 @@ def post(context: Context, source: Source, event: dict[str, Any], base_url: str,
         message = f"{file or 'the event'} was refused with {answer.status}: {said.get('detail', '')}"
         raise PressrunError(message)
     data = event.get("data")
-    return Sent(said["event_id"], str(data.get("id", "")) if isinstance(data, dict) else "", file)
+    article = str(data.get("id", "")) if isinstance(data, dict) else ""
+    return Sent(said["event_id"], article, file, said.get("status_url", ""))
 
 
 def _patiently(http: Http, url: str, headers: dict[str, str], body: bytes) -> Answer:
@@ -127,12 +167,13 @@ class Waited:
     articles: tuple[ArticleStatus, ...]
     rejected: tuple[dict[str, Any], ...]
     settled: bool
-    without_effect: tuple[tuple[str, str], ...] = ()  # (file, "stale" or "unchanged")
+    without_effect: tuple[Idle, ...] = ()
 
     def to_json(self) -> dict[str, object]:
-        """The one shape of `demo`, `publish --wait` and `status`; rejections stand beside the articles where there are any."""
-        made: dict[str, object] = {"articles": [a.to_json() for a in self.articles]}
-        return {**made, "rejections": list(self.rejected)} if self.rejected else made
+        """The one shape of `demo`, `publish --wait` and `status`; the other lists stand beside the articles where they hold anything."""
+        idle = [one.to_json() for one in self.without_effect]
+        beside = {"rejections": list(self.rejected), "without_effect": idle}
+        return {"articles": [a.to_json() for a in self.articles], **{name: listed for name, listed in beside.items() if listed}}
 
 
 def wait(context: Context, sent: Sequence[Sent], seconds: float, meanwhile: Callable[[int, int], None] = lambda _a, _b: None) -> Waited:
@@ -140,7 +181,7 @@ def wait(context: Context, sent: Sequence[Sent], seconds: float, meanwhile: Call
     ends = time.monotonic() + seconds
     while True:
         waited = _look(context, sent)
-        done = sum(a.settled or a.state == "waiting" for a in waited.articles)
+        done = sum(a.at_rest for a in waited.articles)
         meanwhile(done, len({s.article_id for s in sent}))
         if waited.settled or time.monotonic() > ends:
             return waited
@@ -158,33 +199,42 @@ def _look(context: Context, sent: Sequence[Sent]) -> Waited:
         for s, e in zip(sent, events, strict=True)
         if e is not None and e["status"] == "rejected"
     )
-    final = all(a.settled or a.state == "waiting" or any(o.state in {"failed", "unknown"} for o in a.outlets) for a in articles)
-    idle = tuple((s.file, str(e["status"])) for s, e in zip(sent, events, strict=True) if e and e["status"] in _WITHOUT_EFFECT)
+    final = all(a.at_rest or any(o.state in {"failed", "unknown"} for o in a.outlets) for a in articles)
+    ended = [(s, str(e["status"])) for s, e in zip(sent, events, strict=True) if e is not None]
+    idle = tuple(Idle(s.file, s.event_id, status) for s, status in ended if status in _WITHOUT_EFFECT)
     return Waited(tuple(articles), refused, processed and final, idle)
 
 
 def is_good(waited: Waited) -> bool:
-    """Whether every article is settled everywhere and nothing was refused."""
-    return not waited.rejected and bool(waited.articles) and all(a.settled for a in waited.articles)
+    """Whether every article is settled everywhere, or waits for its time as it should, and nothing was refused."""
+    return not waited.rejected and bool(waited.articles) and all(a.at_rest for a in waited.articles)
 
 
 def show(waited: Waited) -> None:
     """A table for people."""
     for article in waited.articles:
-        word = {"withdrawn": "withdrawn", "waiting": f"waits until {rfc3339(article.waits_until) if article.waits_until else ''}"}
+        state = article.state
+        if article.waits_until is not None:
+            state = f"waits until {rfc3339(article.waits_until)}, then goes out by itself"
         click.echo(f"\n{article.headline or '(no headline)'}")
-        click.echo(f"  {article.site} · {article.id} · revision {article.revision} · {word.get(article.state, article.state)}")
+        click.echo(f"  {article.site} · {article.id} · revision {article.revision} · {state}")
         for outlet in article.outlets:
             seconds = f"{outlet.seconds:.2f} s" if outlet.seconds is not None else ""
-            gone = " (gone)" if article.state == "withdrawn" and outlet.state == "settled" else ""
-            detail = outlet.url if outlet.state == "settled" else outlet.reason
-            click.echo(f"    {outlet.outlet:<28} {outlet.state + gone:<16} {seconds:>8}  {detail}")
-    for file, state in waited.without_effect:
-        click.echo(f"\n{file} changed nothing: {_WITHOUT_EFFECT[state]}")
+            gone = " (gone)" if outlet.gone else ""
+            click.echo(f"    {outlet.outlet:<28} {outlet.state + gone:<16} {seconds:>8}  {_detail(article, outlet)}")
+    for idle in waited.without_effect:
+        click.echo(f"\n{idle.file} changed nothing: {idle.reason}")
     for refused in waited.rejected:
         click.echo(f"\nREJECTED {refused['file']} ({refused['event_id']})")
         for problem in refused["problems"]:
             click.echo(f"    {problem['pointer'] or '/'}: {problem['detail']}")
+
+
+def _detail(article: ArticleStatus, outlet: OutletStatus) -> str:
+    """Where it is, or why it is not. That a withdrawn article is gone needs no reason: its address, where that can be seen."""
+    if outlet.gone and article.state != "withdrawn":
+        return outlet.reason
+    return outlet.url if outlet.state == "settled" else outlet.reason
 
 
 class Progress:

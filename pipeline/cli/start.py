@@ -23,6 +23,7 @@ from pipeline.kit import signatures
 from pipeline.kit.log import configure
 from pipeline.ledger import duties
 from pipeline.ledger.upgrade import upgrade
+from pipeline.model.errors import Unavailable
 from pipeline.web.api import TOKEN
 from tasks.embedded import find_server
 
@@ -41,7 +42,8 @@ def find_or_make(config: Path | None) -> tuple[Path, bool]:
     if found is not None:
         return found, False
     folder = Path.cwd() / FOLDER
-    (folder / "secrets").mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(folder)
+    make_private(folder / "secrets")
     secret = folder / "secrets" / "newsroom"
     if not secret.exists():
         secret.touch(mode=0o600)
@@ -50,6 +52,22 @@ def find_or_make(config: Path | None) -> tuple[Path, bool]:
     made = folder / "pressrun.toml"
     made.write_text(text.replace("@PORT@", str(free_port(USUAL_PORT))), encoding="utf-8")
     return made, True
+
+
+def make_private(folder: Path) -> None:
+    """The data folder, or one in it: a new one is its user's alone; one that is there keeps its mode. Raises Unavailable."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise _unusable(folder, "it is not a folder") from error
+    except OSError as error:
+        raise _unusable(folder, error.strerror or str(error)) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _unusable(folder, "it cannot be written")
+
+
+def _unusable(folder: Path, why: str) -> Unavailable:
+    return Unavailable(f"the data folder {folder} cannot be used: {why}. Let this user write there, or name another one (PRESSRUN_DATA).")
 
 
 def free_port(wished: int) -> int:
@@ -69,7 +87,7 @@ def free_port(wished: int) -> int:
 def prepare(path: Path) -> tuple[Context, str]:
     """Upgrade the database, register the outlets, make the first token; (context, the token if it was made now)."""
     context = open_context(path)
-    context.settings.data.mkdir(parents=True, exist_ok=True)
+    make_private(context.settings.data)
     upgrade(context.ledger.url)
     register(context)
     return context, first_token(context)
@@ -118,6 +136,8 @@ def command(config: Path | None, *, any_port: bool) -> int:
         os.environ.setdefault("PRESSRUN_PORT", str(free_port(0)))
     context, token = prepare(path)
     facts = facts_of(context, path)
+    if os.geteuid() == 0:
+        click.echo("Running as root: a user of its own is enough for it, and safer.", err=True)
     if made:
         click.echo(f"No pressrun.toml here: made a demo newsroom in {facts.config}.", err=True)
     if token:

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli import NO, options, sending
+from pipeline.kit.clock import rfc3339
 from pipeline.ledger import events, views
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+EMPTY = "Nothing was published yet: `pressrun publish FILE` sends an article."
 
 
 @click.command("status", epilog="Example: pressrun status harbour-2026 --json")
@@ -20,36 +24,38 @@ if TYPE_CHECKING:
 @options.config
 @options.as_json
 def command(article: str | None, site: str | None, newest: int, *, config: Path | None, as_json: bool) -> int:
-    """Show where ARTICLE is, outlet by outlet; without it, the newest articles and what is not settled.
+    """Show where ARTICLE is, outlet by outlet; without it, the newest articles, what is not settled, what waits for its time.
 
-    Exit code 1 while anything asked about is not settled.
+    Exit code 1 while anything asked about is not settled. Waiting for its time is as it should be.
     """
     context = options.context(config)
     with context.ledger.read() as tx:
         ids = views.find_articles(tx, article, site) if article else views.newest_articles(tx, newest)
         found = views.status(tx, ids)
         unsettled = {outlet: states for outlet, states in views.completeness(tx).items() if states}
-        waiting = sum(count for _, count in events.waiting_counts(tx))
+        unread = sum(count for _, count in events.waiting_counts(tx))
+        later = [] if article else views.waiting(tx)
     if article and not found:
         click.echo(f"No article “{article}” is in the ledger.", err=True)
         return NO
     shown = sending.Waited(tuple(found), (), settled=True)
     if as_json:
-        options.echo_json(shown.to_json())
+        options.echo_json({**shown.to_json(), **({"waiting": [one.to_json() for one in later]} if later else {})})
     else:
         sending.show(shown)
-        _summary(article, unsettled, waiting)
-    open_now = any(not a.settled for a in found) if article else bool(unsettled or waiting)
+        if not article:
+            click.echo("\n".join(["", *_summary(unsettled, unread, later, known=bool(found))]))
+    open_now = any(not a.at_rest for a in found) if article else bool(unsettled or unread)
     return NO if open_now else 0
 
 
-def _summary(article: str | None, unsettled: dict[str, dict[str, int]], waiting: int) -> None:
-    if article:
-        return
-    click.echo()
-    if waiting:
-        click.echo(f"{waiting} events wait to be processed.")
+def _summary(unsettled: dict[str, dict[str, int]], unread: int, later: list[views.Waiting], *, known: bool) -> Iterator[str]:
+    """What is still to be done, or that nothing is; and what waits for its time."""
+    if unread:
+        yield f"{unread} events wait to be processed."
     for outlet, states in unsettled.items():
-        click.echo(f"{outlet}: " + ", ".join(f"{count} {state}" for state, count in sorted(states.items())))
-    if not waiting and not unsettled:
-        click.echo("Everything is out everywhere, and gone where it was withdrawn.")
+        yield f"{outlet}: " + ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    if not unread and not unsettled:
+        yield "Everything is out everywhere, and gone where it was withdrawn." if known else EMPTY
+    for one in later:
+        yield f"Waits until {rfc3339(one.waits_until)}: {one.site} · {one.id} · {one.headline}"

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 READY_SECONDS = 60.0
 GRACE_SECONDS = 10.0
+KEPT_LOG = 8 * 1024 * 1024  # bytes of a former run's log
 WORKER = ("-m", "celery", "-A", "tasks", "--quiet", "worker", "--without-gossip", "--without-mingle", "-O", "fair", "-l", "WARNING")
 COMMANDS = {
     "web": ("-m", "pipeline.web"),
@@ -100,8 +101,12 @@ class Supervisor:
 
     def _take_folder(self) -> None:
         data = self.facts.data
-        data.mkdir(parents=True, exist_ok=True)
-        self._lock = (data / "pressrun.lock").open("a+", encoding="utf-8")
+        try:
+            data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = (data / "pressrun.lock").open("a+", encoding="utf-8")
+        except OSError as error:
+            message = f"the data folder {data} cannot be used: {error.strerror or error}"
+            raise Unavailable(message) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -115,10 +120,12 @@ class Supervisor:
 
     def _start(self) -> None:
         data = self.facts.data
-        for name in ("logs", "metrics"):
-            shutil.rmtree(data / name, ignore_errors=True)
-            (data / name).mkdir(parents=True)
         self._check_port()
+        shutil.rmtree(data / "metrics", ignore_errors=True)
+        (data / "metrics").mkdir(parents=True)
+        (data / "logs").mkdir(parents=True, exist_ok=True)
+        for log in (*(data / "logs").glob("*.log"), data / "broker.log"):
+            put_aside(log)
         if self.facts.server:
             self.broker = EmbeddedBroker(data, Path(self.facts.server))
             self.broker.start()
@@ -217,6 +224,21 @@ class Supervisor:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+
+def put_aside(log: Path) -> None:
+    """The log of the run before becomes `….log.1`, of a long one its last lines; the one before that goes."""
+    if not log.is_file() or not log.stat().st_size:
+        return
+    former = log.with_name(f"{log.name}.1")
+    if log.stat().st_size <= KEPT_LOG:
+        log.replace(former)
+        return
+    with log.open("rb") as text:
+        text.seek(-KEPT_LOG, os.SEEK_END)
+        text.readline()
+        former.write_bytes(text.read())
+    log.unlink()
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

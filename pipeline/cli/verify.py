@@ -1,4 +1,4 @@
-"""`pressrun verify`: whether the mirrors hold, byte for byte, what the ledger says."""
+"""`pressrun verify`: whether mirrors and feeds hold, byte for byte, what the ledger says."""
 
 from __future__ import annotations
 
@@ -18,34 +18,46 @@ if TYPE_CHECKING:
 
 
 @click.command("verify", epilog="Example: pressrun verify one --no-repair")
-@click.argument("mirror", required=False)
+@click.argument("outlet", required=False)
 @click.option("--repair/--no-repair", default=True, show_default=True, help="Have what drifted made again.")
 @options.config
 @options.as_json
-def command(mirror: str | None, *, repair: bool, config: Path | None, as_json: bool) -> int:
-    """Read back every document of MIRROR (or of all) and compare. Exit code 1 where anything drifted."""
+def command(outlet: str | None, *, repair: bool, config: Path | None, as_json: bool) -> int:
+    """Read back every document of OUTLET, a mirror or feed (or of all of them), and compare. Exit code 1 where anything drifted."""
     context = options.context(config)
-    results = []
-    for key in _keys(context, mirror):
-        progress = sending.Progress(f"{key}, documents read")
-        looked, drifts = recovery.verify(context, key, lambda count, show=progress: show(count, 0), repair=repair)  # type: ignore[misc]
-        progress.end()
-        results.append({"outlet": key, "documents": looked, "drift": [{"path": d.path, "detail": d.detail} for d in drifts]})
+    results: dict[Kind, list[dict[str, object]]] = {Kind.MIRROR: [], Kind.FEED: []}
+    good = True
+    for key in _keys(context, outlet):
+        kind = context.outlet(key)[1]
+        looked, drifts = _look(context, kind, key, repair=repair)
+        good = good and not drifts
+        results[kind].append({"outlet": key, "documents": looked, "drift": [{"path": d.path, "detail": d.detail} for d in drifts]})
         if not as_json:
             click.echo(f"{key}: {looked} documents, {len(drifts)} drifted" + (", to be made again" if drifts and repair else ""))
             for drift in drifts:
                 click.echo(f"    {drift.path}: {drift.detail}")
     if as_json:
-        options.echo_json({"mirrors": results})
-    return NO if any(r["drift"] for r in results) else 0
+        options.echo_json({"mirrors": results[Kind.MIRROR], "feeds": results[Kind.FEED]})
+    return 0 if good else NO
+
+
+def _look(context: Context, kind: Kind, key: str, *, repair: bool) -> tuple[int, tuple[recovery.Drift, ...]]:
+    if kind is Kind.FEED:
+        return recovery.verify_feed(context, key, repair=repair)
+    progress = sending.Progress(f"{key}, documents read")
+    found = recovery.verify(context, key, lambda count: progress(count, 0), repair=repair)
+    progress.end()
+    return found
 
 
 def _keys(context: Context, name: str | None) -> list[str]:
-    keys = [outlet_key(s.name, Kind.MIRROR, m.name) for s in context.settings.sites for m in s.mirrors]
+    sites = context.settings.sites
+    keys = [outlet_key(s.name, Kind.MIRROR, m.name) for s in sites for m in s.mirrors]
+    keys += [outlet_key(s.name, Kind.FEED, f.name) for s in sites for f in s.feeds]
     if name is None:
         return keys
-    found = [key for key in keys if key == name or key.endswith(f":{name}")]
+    found = [key for key in keys if name in {key, key.partition("/")[2], key.rpartition(":")[2]}]
     if not found:
-        message = f"there is no mirror “{name}”; there is {', '.join(keys) or 'none'}"
+        message = f"there is no mirror or feed “{name}”; there is {', '.join(keys) or 'none'}"
         raise ConfigError(message)
     return found

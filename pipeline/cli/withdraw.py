@@ -38,7 +38,7 @@ def command(article: str, reason: str, source: str | None, *, wait: bool, second
     if wait:
         return report(context, [sent], seconds, as_json=as_json)
     if as_json:
-        options.echo_json({"events": [{"event_id": sent.event_id}]})
+        options.echo_json({"events": [sent.to_json()]})
     else:
         click.echo(f"accepted {sent.event_id}")
     return 0

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "application/feed+json"
 VERSION = "https://jsonfeed.org/version/1.1"
-ABOUT = "https://pressrun.example/docs/formats#json-feed"  # where the members of `_pressrun` are explained
 
 _ITEMS, _END = b',"items":[\n', b"\n]}\n"
 
@@ -66,7 +65,7 @@ def frame(head: FeedHead) -> bytes:
         "authors": [{"name": head.publisher}] if head.publisher else [],
         "language": head.language,
         "hubs": [{"type": "WebSub", "url": head.hub_url}] if head.hub_url else [],
-        "_pressrun": _filled({"about": ABOUT, "id": head.identity, "updated": rfc3339(head.updated_at), "rights": head.rights}),
+        "_pressrun": _filled({"id": head.identity, "updated": rfc3339(head.updated_at), "rights": head.rights}),
     }
     return _bytes(_filled(top))[:-1] + _ITEMS + _END
 

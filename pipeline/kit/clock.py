@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -39,17 +40,19 @@ class SystemClock:
 
 
 class SetClock:
-    """A clock that stands still until it is moved: for tests and for long outages in seconds."""
+    """A clock that stands still until it is moved: for tests and for long outages in seconds. Threads may share one."""
 
     def __init__(self, start: datetime) -> None:
         """Stand at `start`, which must be aware."""
         self._now = start.astimezone(UTC)
         self._passed = 0.0
+        self._turn = threading.Lock()
 
     def now(self) -> datetime:
         """Where it was set, one microsecond later at each look, so that instants differ."""
-        self._now += timedelta(microseconds=1)
-        return self._now
+        with self._turn:  # whoever looks while another moves it would put it back
+            self._now += timedelta(microseconds=1)
+            return self._now
 
     def monotonic(self) -> float:
         """Seconds it was moved forward."""
@@ -61,8 +64,9 @@ class SetClock:
 
     def move(self, seconds: float) -> None:
         """Move the wall clock, forwards or back; the monotonic one only forwards."""
-        self._now += timedelta(seconds=seconds)
-        self._passed += max(0.0, seconds)
+        with self._turn:
+            self._now += timedelta(seconds=seconds)
+            self._passed += max(0.0, seconds)
 
 
 def microseconds(instant: datetime) -> int:

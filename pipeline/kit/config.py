@@ -20,6 +20,12 @@ def parse(text: str) -> dict[str, object]:
     return tomllib.loads(text)
 
 
+def line_of_fault(text: str, fault: ValueError) -> int:
+    """The 1-based line a syntax error names; the last one where it names the end of the document."""
+    named = re.search(r"\(at line (\d+),", str(fault))
+    return int(named[1]) if named else max(1, len(text.splitlines()))
+
+
 def _parts(dotted: str) -> list[str]:
     return [part.strip().strip("\"'") for part in re.findall(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""", dotted)]
 

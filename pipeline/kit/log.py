@@ -26,7 +26,7 @@ def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
 
 
 def configure(level: str = "INFO") -> None:
-    """Send every record, ours and the libraries', to standard error as one JSON object a line.
+    """Send every record, ours and the libraries', and Python's warnings to standard error as one JSON object a line.
 
     Tracebacks carry no local variables: a secret may be among them.
     """
@@ -54,6 +54,7 @@ def configure(level: str = "INFO") -> None:
             ],
         ),
     )
+    logging.captureWarnings(capture=True)
     # Libraries speak only of trouble: a line for each task received would be most of the log.
     logging.basicConfig(handlers=[handler], level=max(logging.getLevelNamesMapping()[level], logging.WARNING), force=True)
 

@@ -9,22 +9,25 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, func, not_, or_, select, text, tuple_, update
+from sqlalchemy import and_, bindparam, case, func, not_, or_, select, text, tuple_, update
 
 from pipeline.ledger import tables as t
+from pipeline.ledger.types import Instant
 from pipeline.ledger.upsert import insert
 from pipeline.model.event import EventState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Executable
     from sqlalchemy.sql.elements import ColumnElement
 
     from pipeline.ledger.engine import Tx
+    from pipeline.ledger.types import JsonText
 
 PUBLISHED, UPDATED, CORRECTED, WITHDRAWN = "published", "updated", "corrected", "withdrawn"
+MOST_ENDING = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Candidate:
     order_time: int
     content_sha: str
     headline: str
-    content: Mapping[str, object] | None
+    content: JsonText | None
     reason: str
     received_at: datetime
     effective_at: datetime
@@ -79,13 +82,17 @@ def apply(tx: Tx, candidate: Candidate) -> Applied:
         return Applied(EventState.STALE, article[0], article[1])
     if row.previous_sha == row.content_sha:
         return Applied(EventState.UNCHANGED, row.id, row.newest)
-    revision = _add_revision(tx, candidate, row.id, row.newest)
-    live = None
-    if candidate.gated and candidate.effective_at > tx.now:
-        _wait(tx, row.id, revision)
-    else:
-        live = _make_live(tx, row.id, revision)
-    return Applied(EventState.APPLIED, row.id, row.newest, live, _published(tx, revision))
+    before = tx.first(_latest(), {"article": row.id}) if row.newest > 1 else None
+    published = candidate.published_at or (before.published_at if before else candidate.event_at)
+    waits = candidate.gated and candidate.effective_at > tx.now
+    made = {**_revision_row(candidate, published, before), "article_id": row.id, "number": row.newest}
+    made |= {"state": "waiting", "live_at": None} if waits else {"state": "live", "live_at": tx.now}
+    revision: int = tx.value(_add_revision(), made)
+    if before is not None:
+        tx.run(_supersede(only_waiting=waits), {"article": row.id, "before": revision})
+    if not waits:
+        tx.run(_show(), {"article": row.id, "revision": revision})
+    return Applied(EventState.APPLIED, row.id, row.newest, None if waits else revision, published)
 
 
 def _article_row(candidate: Candidate) -> dict[str, object]:
@@ -149,14 +156,14 @@ def _known(tx: Tx, candidate: Candidate) -> tuple[int, int]:
     return row.id, row.newest
 
 
-def _add_revision(tx: Tx, candidate: Candidate, article_id: int, number: int) -> int:
-    before = _latest(tx, article_id) if number > 1 else None
-    published = candidate.published_at or (before.published_at if before else candidate.event_at)
-    row = {
-        "article_id": article_id,
-        "number": number,
+@cache
+def _add_revision() -> Executable:
+    return t.revisions.insert().returning(t.revisions.c.id)
+
+
+def _revision_row(candidate: Candidate, published: datetime, before: Any) -> dict[str, object]:
+    return {
         "kind": candidate.kind,
-        "state": "waiting",
         "event": candidate.event,
         "headline": candidate.headline or (before.headline if before else ""),
         "content": candidate.content,
@@ -166,8 +173,6 @@ def _add_revision(tx: Tx, candidate: Candidate, article_id: int, number: int) ->
         "published_at": published,
         "modified_at": _modified(candidate, published, before),
     }
-    revision_id: int = tx.run(t.revisions.insert().returning(t.revisions.c.id), row).scalar_one()
-    return revision_id
 
 
 def _modified(candidate: Candidate, published: datetime, before: Any) -> datetime:
@@ -181,36 +186,52 @@ def _modified(candidate: Candidate, published: datetime, before: Any) -> datetim
     return min(max(said, published), candidate.effective_at)
 
 
-def _latest(tx: Tx, article_id: int) -> Any:
+@cache
+def _latest() -> Executable:
     r = t.revisions.c
-    return tx.first(select(r.headline, r.published_at, r.kind).where(r.article_id == article_id).order_by(r.number.desc()).limit(1))
+    found = select(r.headline, r.published_at, r.kind).where(r.article_id == bindparam("article"))
+    return found.order_by(r.number.desc()).limit(1)
 
 
-def _published(tx: Tx, revision: int) -> datetime:
-    published: datetime = tx.value(select(t.revisions.c.published_at).where(t.revisions.c.id == revision))
-    return published
-
-
-def _wait(tx: Tx, article_id: int, revision: int) -> None:
-    """The newest revision's embargo is the article's: what waited before for an earlier hour waits no more."""
+@cache
+def _supersede(*, only_waiting: bool) -> Executable:
+    """What came before this revision never will be live; a new embargo ends only those that wait for an earlier hour."""
     r = t.revisions.c
-    tx.run(update(t.revisions).where(r.article_id == article_id, r.id < revision, r.state == "waiting").values(state="superseded"))
+    which = r.state == "waiting" if only_waiting else r.state != "superseded"
+    statement = update(t.revisions).where(r.article_id == bindparam("article"), r.id < bindparam("before"), which)
+    return statement.values(state="superseded")
 
 
-def _make_live(tx: Tx, article_id: int, revision: int) -> int:
-    """The article's live revision from now on; those that waited before it never will be."""
-    r = t.revisions.c
-    tx.run(
-        update(t.revisions).where(r.article_id == article_id, r.id < revision, r.state != "superseded").values(state="superseded"),
-    )
-    tx.run(update(t.revisions).where(r.id == revision).values(state="live", live_at=tx.now))
-    tx.run(update(t.articles).where(t.articles.c.id == article_id).values(live=revision))
-    return revision
+@cache
+def _show() -> Executable:
+    return update(t.articles).where(t.articles.c.id == bindparam("article")).values(live=bindparam("revision"))
 
 
 @dataclass(frozen=True, slots=True)
-class Promoted:
-    """A revision whose embargo ended and that can be seen now."""
+class Named:
+    """An article that answers to an id."""
+
+    short_id: str
+    identity: str
+    cms_id: str
+
+
+def named(tx: Tx, site: str, given: str, kind: str) -> tuple[Named, ...]:
+    """The article of a site with that short id; else those with that CMS id, one for each id space, that outlets of a kind have."""
+    a, d, o = t.articles.c, t.documents.c, t.outlets.c
+    had = select(d.article_id).join(t.outlets, o.key == d.outlet).where(o.kind == kind, o.site == site, d.article_id == a.id).exists()
+    rows = tx.all(
+        select(a.short_id, a.identity, a.cms_id)
+        .where(a.site == site, or_(a.short_id == given, a.cms_id == given), had)
+        .order_by(a.short_id != given, a.space)
+    )
+    found = tuple(Named(*row) for row in rows)
+    return found[:1] if found and found[0].short_id == given else found
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A revision that waits for nothing any more: its embargo is over."""
 
     revision: int
     article_id: int
@@ -221,29 +242,44 @@ class Promoted:
     published_at: datetime
 
 
-def promote(tx: Tx, most: int = 50) -> tuple[Promoted, ...]:
-    """Make live the newest revision of each article whose time has come."""
+def ending(tx: Tx, sites: Collection[str], most: int = MOST_ENDING) -> tuple[Ending, ...]:
+    """The newest revision whose time has come of each article of these sites that has one."""
     r, a = t.revisions.c, t.articles.c
-    waiting = tx.all(
-        select(r.article_id).where(text("revisions.state = 'waiting'"), r.effective_at <= tx.now).distinct().limit(most),
-    )
-    # Articles first, as `apply` does: a withdrawal on its way is waited for, and then nothing waits here any more.
-    ids = sorted(row.article_id for row in waiting)
-    tx.all(select(a.id).where(a.id.in_(ids)).order_by(a.id).with_for_update())
-    due = tx.all(
-        select(func.max(r.id).label("id"))
-        .where(text("revisions.state = 'waiting'"), r.effective_at <= tx.now, r.article_id.in_(ids))
-        .group_by(r.article_id),
-    )
+    over = and_(text("revisions.state = 'waiting'"), r.effective_at <= tx.now)
+    newest = select(func.max(r.id)).join(t.articles, a.id == r.article_id).where(over, a.site.in_(sites)).group_by(r.article_id)
     rows = tx.all(
         select(r.id, r.article_id, r.number, a.site, r.content, r.effective_at, r.published_at)
         .join(t.articles, a.id == r.article_id)
-        .where(r.id.in_([row.id for row in due]))
+        .where(r.id.in_(newest.order_by(r.article_id).limit(most)))
         .order_by(r.article_id),
     )
-    for row in rows:
-        _make_live(tx, row.article_id, row.id)
-    return tuple(Promoted(*row) for row in rows)
+    return tuple(Ending(*row) for row in rows)
+
+
+def promote(tx: Tx, endings: Sequence[Ending]) -> frozenset[int]:
+    """Make these live; answers the articles that were: one withdrawn or put off since it was read is not among them."""
+    r, a = t.revisions.c, t.articles.c
+    ids = sorted(e.article_id for e in endings)
+    # Articles first, as `apply` does: a withdrawal on its way is waited for, and then nothing waits here any more.
+    tx.all(select(a.id).where(a.id.in_(ids)).order_by(a.id).with_for_update())
+    rows = tx.all(
+        select(r.article_id, func.max(r.id).label("id"))
+        .where(text("revisions.state = 'waiting'"), r.effective_at <= tx.now, r.article_id.in_(ids))
+        .group_by(r.article_id),
+    )
+    newest = {row.article_id: row.id for row in rows}
+    still = [e for e in endings if newest.get(e.article_id) == e.revision]
+    pairs = [{"article": e.article_id, "before": e.revision, "revision": e.revision} for e in still]
+    tx.each(_supersede(only_waiting=False), pairs)
+    tx.each(_go_live(), [{**pair, "now": tx.now} for pair in pairs])
+    tx.each(_show(), pairs)
+    return frozenset(e.article_id for e in still)
+
+
+@cache
+def _go_live() -> Executable:
+    live = update(t.revisions).where(t.revisions.c.id == bindparam("revision"))
+    return live.values(state="live", live_at=bindparam("now", type_=Instant))
 
 
 def next_embargo(tx: Tx) -> datetime | None:

@@ -197,17 +197,23 @@ def _settle() -> Executable:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A delivery that was not made. `again_at` None: it is failed, and waits for a person or a new revision."""
+    """A delivery that was not made. `again_at` None: it is failed, and waits for a person or a new revision.
+
+    spends  whether one of its retries is used up; a failure of the whole outlet uses up nobody's
+    """
 
     due: Due
     outcome: str
     answer: str
     again_at: datetime | None
     milliseconds: int = 0
+    spends: bool = True
 
 
 def fail(tx: Tx, outlet: str, failures: Sequence[Failure]) -> None:
     """Note the failures and when to try again; a row whose `wanted` moved on is due by itself and left alone."""
+    if not failures:
+        return
     d = t.deliveries.c
     statement = (
         update(t.deliveries)
@@ -216,11 +222,18 @@ def fail(tx: Tx, outlet: str, failures: Sequence[Failure]) -> None:
             state=bindparam("s"),
             reason=bindparam("why"),
             next_attempt_at=bindparam("again", type_=Instant),
-            attempts=d.attempts + 1,
+            attempts=d.attempts + bindparam("spent", type_=Integer),
         )
     )
     rows = [
-        {"a": f.due.article_id, "w": f.due.wanted, "s": RETRYING if f.again_at else FAILED, "why": f.answer[:500], "again": f.again_at}
+        {
+            "a": f.due.article_id,
+            "w": f.due.wanted,
+            "s": RETRYING if f.again_at else FAILED,
+            "why": f.answer[:500],
+            "again": f.again_at,
+            "spent": int(f.spends),
+        }
         for f in sorted(failures, key=lambda failure: failure.due.article_id)
     ]
     tx.each(statement, rows)

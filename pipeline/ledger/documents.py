@@ -156,6 +156,17 @@ def everything(tx: Tx, outlet: str, after: str = "", most: int = 500) -> list[Ro
     )
 
 
+def stored_since(tx: Tx, outlet: str, since: datetime, after: str, most: int) -> list[Row[Any]]:
+    """Rows of an outlet that were settled after an instant, in the order of their paths. What a run is putting now is not among them."""
+    d = t.documents.c
+    return tx.all(
+        select(d.outlet, d.path, d.sha256, d.size, d.status, d.article_id)
+        .where(d.outlet == outlet, d.path > after, d.stored_at > since, d.status != DocumentStatus.WRITING.value)
+        .order_by(d.path)
+        .limit(most),
+    )
+
+
 def forget(tx: Tx, outlet: str, paths: Collection[str]) -> None:
     """Make the next run store these again: what stands there is not what the row says."""
     d = t.documents.c
@@ -191,15 +202,25 @@ def has_twins(tx: Tx, outlet: str, path: str, sha256: str) -> None:
     tx.run(update(t.documents).where(d.outlet == outlet, d.path == path, d.sha256 == sha256).values(twins_sha=sha256))
 
 
-def topic(tx: Tx, url: str, outlet: str, path: str, sha256: str, changed_at: datetime) -> None:
-    """Set what a topic's subscribers should hold."""
-    statement = insert(t.topics, postgres=tx.postgres)
+def topics(tx: Tx, outlet: str, changed: Mapping[str, Document], changed_at: datetime) -> None:
+    """Set what the subscribers of these topics (URL → document) should hold."""
+    tx.each(
+        _topics(tx.postgres),
+        [
+            {"url": url, "outlet": outlet, "path": document.path, "wanted_sha": document.sha256, "changed_at": changed_at}
+            for url, document in sorted(changed.items())
+        ],
+    )
+
+
+@cache
+def _topics(postgres: bool) -> Executable:  # noqa: FBT001 - which dialect's upsert it is
+    statement = insert(t.topics, postgres=postgres)
     new = statement.excluded
-    statement = statement.on_conflict_do_update(
+    return statement.on_conflict_do_update(
         index_elements=[t.topics.c.url],
         set_={"outlet": new.outlet, "path": new.path, "wanted_sha": new.wanted_sha, "changed_at": new.changed_at},
     )
-    tx.run(statement, {"url": url, "outlet": outlet, "path": path, "wanted_sha": sha256, "changed_at": changed_at})
 
 
 MARKED = "?"

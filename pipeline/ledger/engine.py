@@ -20,6 +20,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from pipeline.kit import clock as clocks
 from pipeline.kit import metrics
+from pipeline.ledger.types import json_text
 from pipeline.model.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -164,7 +165,9 @@ class Ledger:
     def _sqlite_engine(self, role: str) -> Engine:
         arguments = {"check_same_thread": False, "timeout": 0}
         if role == "only":
-            engine = create_engine(self.url, poolclass=StaticPool, connect_args=arguments, isolation_level="AUTOCOMMIT")
+            engine = create_engine(
+                self.url, poolclass=StaticPool, connect_args=arguments, isolation_level="AUTOCOMMIT", json_serializer=json_text
+            )
         else:
             engine = create_engine(
                 self.url,
@@ -174,6 +177,7 @@ class Ledger:
                 pool_timeout=STEP_SECONDS,
                 connect_args=arguments,
                 isolation_level="AUTOCOMMIT",
+                json_serializer=json_text,
             )
         event.listen(engine, "connect", lambda raw, _record: _prepare_sqlite(raw, role))
         return engine
@@ -186,6 +190,7 @@ class Ledger:
             pool_timeout=STEP_SECONDS,
             pool_pre_ping=True,
             isolation_level="AUTOCOMMIT",
+            json_serializer=json_text,
             # A host that vanishes is noticed in seconds, not when the kernel gives up after a quarter of an hour.
             connect_args={
                 "connect_timeout": 3,

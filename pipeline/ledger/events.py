@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, func, or_, select, text, update
 
+from pipeline.kit.portions import portions
 from pipeline.ledger import tables as t
+from pipeline.ledger.types import Instant
 from pipeline.ledger.upsert import insert
 from pipeline.model.event import EventState
 
@@ -16,11 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
+    from sqlalchemy import Executable
+
     from pipeline.ledger.engine import Tx
     from pipeline.model.event import Event, Problem
 
 CLAIM = timedelta(seconds=8)  # the hard limit of `validate`: a claim older than that has nobody behind it
 MOST_STRIKES = 3
+MOST_BYTES = 500_000  # SQLite writes a row anew with its body, whatever of it changes: 7 ms a megabyte
 
 
 def add(tx: Tx, events: Sequence[Event]) -> Mapping[str, str]:
@@ -49,54 +55,73 @@ def add(tx: Tx, events: Sequence[Event]) -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """One waiting event in the hands of a run. `id` is its place in the order of arrival; `with_bodies` fills in `body`."""
+    """One waiting event in the hands of a run. `id` is its place in the order of arrival; `with_bodies` fills in `body`.
+
+    size  bytes of the body
+    """
 
     id: int
     event_id: str
     body: bytes
     received_at: datetime
     strikes: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A batch. `careful`: some of it was in the hands of a run that died, so one item a commit.
 
-    `spent` holds events that stopped their worker three times; they are to be rejected.
+    `spent` holds events that stopped their worker three times; they are to be rejected. `more`: there may be others.
     """
 
     events: tuple[Claimed, ...]
     spent: tuple[Claimed, ...]
     careful: bool
+    more: bool
 
 
 def claim(tx: Tx, source: str, owner: str, most: int = 100) -> Claim:
-    """Take up to `most` waiting events of a source: those without strikes first, each group oldest first."""
+    """Take up to `most` waiting events of a source, and MOST_BYTES of them: those without strikes first, each group oldest first."""
     e = t.events.c
-    free = or_(e.claimed_until.is_(None), e.claimed_until <= tx.now, e.claimed_until > tx.now + 2 * CLAIM)
-    pick = (
-        select(e.id, e.claimed_by, e.suspect)
-        .where(text("events.state = 'waiting'"), e.source == source, free)
-        .order_by(e.strikes, e.id)
-        .limit(most)
-        .with_for_update(skip_locked=True)
-    )
-    picked = tx.all(pick)
+    found = tx.all(_to_claim(), {"source": source, "most": most, "now": tx.now, "never": tx.now + 2 * CLAIM})
+    picked = next(portions(found, most, MOST_BYTES, lambda row: int(row.size)), [])
     ids = [row.id for row in picked]
     if not ids:
-        return Claim((), (), careful=False)
+        return Claim((), (), careful=False, more=False)
     struck = [row.id for row in picked if row.suspect]
     tx.each(update(t.events).where(e.id == bindparam("i")).values(strikes=e.strikes + 1, suspect=False), [{"i": i} for i in struck])
-    tx.run(update(t.events).where(e.id.in_(ids)).values(claimed_by=owner, claimed_until=tx.now + CLAIM))
-    rows = tx.all(
-        select(e.id, e.event_id, e.received_at, e.strikes).where(e.id.in_(ids)).order_by(e.strikes, e.id),
-    )
-    claimed = [Claimed(row.id, row.event_id, b"", row.received_at, row.strikes) for row in rows]
+    rows = tx.all(_take(), {"ids": ids, "owner": owner, "until": tx.now + CLAIM})
+    rows.sort(key=lambda row: (row.strikes, row.id))
+    sizes = {row.id: row.size for row in picked}
+    claimed = [Claimed(row.id, row.event_id, b"", row.received_at, row.strikes, sizes[row.id]) for row in rows]
     return Claim(
         tuple(c for c in claimed if c.strikes < MOST_STRIKES),
         tuple(c for c in claimed if c.strikes >= MOST_STRIKES),
         careful=any(row.claimed_by for row in picked),
+        more=len(found) == most or len(picked) < len(found),
     )
+
+
+@cache
+def _to_claim() -> Executable:
+    e, now = t.events.c, bindparam("now", type_=Instant)
+    free = or_(e.claimed_until.is_(None), e.claimed_until <= now, e.claimed_until > bindparam("never", type_=Instant))
+    return (
+        select(e.id, e.claimed_by, e.suspect, func.length(e.body).label("size"))
+        .where(text("events.state = 'waiting'"), e.source == bindparam("source"), free)
+        .order_by(e.strikes, e.id)
+        .limit(bindparam("most"))
+        .with_for_update(skip_locked=True)
+    )
+
+
+@cache
+def _take() -> Executable:
+    e = t.events.c
+    ids: Any = bindparam("ids", expanding=True)
+    mine = {"claimed_by": bindparam("owner"), "claimed_until": bindparam("until", type_=Instant)}
+    return update(t.events).where(e.id.in_(ids)).values(mine).returning(e.id, e.event_id, e.received_at, e.strikes)
 
 
 def with_bodies(tx: Tx, claimed: Sequence[Claimed]) -> tuple[Claimed, ...]:
@@ -131,8 +156,13 @@ class Outcome:
 
 def finish(tx: Tx, outcomes: Sequence[Outcome]) -> None:
     """Record outcomes; an event is finished once, so a second run's outcome changes nothing."""
+    tx.each(_finish(), [_row(o, tx.now) for o in outcomes])
+
+
+@cache
+def _finish() -> Executable:
     e = t.events.c
-    statement = (
+    return (
         update(t.events)
         .where(e.id == bindparam("i"), e.state == EventState.WAITING.value)
         .values(
@@ -147,7 +177,6 @@ def finish(tx: Tx, outcomes: Sequence[Outcome]) -> None:
             suspect=False,
         )
     )
-    tx.each(statement, [_row(o, tx.now) for o in outcomes])
 
 
 def _row(outcome: Outcome, now: datetime) -> dict[str, object]:

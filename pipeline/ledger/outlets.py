@@ -15,7 +15,7 @@ from pipeline.ledger.types import Instant
 from pipeline.ledger.upsert import insert
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Executable, Row
@@ -131,11 +131,11 @@ def _wants() -> Any:
     return or_(o.held_seq < o.wanted_seq, edge, waiting, left)
 
 
-def to_nudge(tx: Tx) -> tuple[tuple[str, str], ...]:
-    """(kind, key) of outlets with work that nobody is at and nobody was told of within 3 s; they count as told now."""
+def to_nudge(tx: Tx, among: Collection[str]) -> tuple[tuple[str, str], ...]:
+    """(kind, key) of these outlets with work that nobody is at and nobody was told of within 3 s; they count as told now."""
     o = t.outlets.c
     quiet = or_(o.nudged_at.is_(None), o.nudged_at <= tx.now - NUDGE_PAUSE, o.nudged_at > tx.now)
-    query = select(o.key, o.kind).where(o.paused.is_(False), _free(), quiet, _closed_circuit(), _wants()).order_by(o.key)
+    query = select(o.key, o.kind).where(o.key.in_(among), o.paused.is_(False), _free(), quiet, _closed_circuit(), _wants()).order_by(o.key)
     rows = tx.all(query, {**_times(tx), **deliveries.due_times(tx)})
     tx.each(update(t.outlets).where(o.key == bindparam("k")).values(nudged_at=tx.now), [{"k": row.key} for row in rows])
     return tuple((row.kind, row.key) for row in rows)
@@ -155,8 +155,14 @@ def failed_once_more(tx: Tx, hold: Hold, most: int, seconds: int) -> None:
 
 def worked(tx: Tx, hold: Hold) -> None:
     """It answered: the circuit is closed."""
+    tx.run(_worked(), {"k": hold.outlet, "f": hold.fence})
+
+
+@cache
+def _worked() -> Executable:
     o = t.outlets.c
-    tx.run(update(t.outlets).where(mine(hold), o.circuit_failures > 0).values(circuit_failures=0, circuit_until=null()))
+    here = and_(o.key == bindparam("k"), o.fence == bindparam("f"), o.circuit_failures > 0)
+    return update(t.outlets).where(here).values(circuit_failures=0, circuit_until=null())
 
 
 def ensure(tx: Tx, rows: Sequence[Mapping[str, object]]) -> tuple[str, ...]:

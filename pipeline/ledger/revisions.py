@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from pipeline.ledger import tables as t
 
@@ -41,3 +41,18 @@ def _addresses() -> Executable:
     chosen: Any = bindparam("ids", expanding=True)
     url = r.content["url"].as_string().label("url")
     return select(r.article_id, a.short_id, url).join(t.articles, a.id == r.article_id).where(r.id.in_(chosen))
+
+
+def last_shown(tx: Tx, articles: Collection[int]) -> list[Row[Any]]:
+    """(article_id, short_id, headline, url) of the newest revision of each article that has a text and was ever live."""
+    return tx.all(_last_shown(), {"articles": list(articles)}) if articles else []
+
+
+@cache
+def _last_shown() -> Executable:
+    r, a = t.revisions.c, t.articles.c
+    chosen: Any = bindparam("articles", expanding=True)
+    # An embargoed revision that was withdrawn before its time never was: neither its headline nor its address may be told.
+    shown = select(func.max(r.id)).where(r.article_id.in_(chosen), r.live_at.is_not(None), r.kind != "withdrawn").group_by(r.article_id)
+    url = r.content["url"].as_string().label("url")
+    return select(r.article_id, a.short_id, r.headline, url).join(t.articles, a.id == r.article_id).where(r.id.in_(shown))

@@ -9,7 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from pipeline.model.errors import Unavailable
@@ -42,7 +42,9 @@ def upgrade(url: str) -> str:
 
 
 def current(url: str) -> str | None:
-    """The version the database is at, or None for an empty one. Raises Unavailable."""
+    """The version the database is at, or None for an empty one or none at all. Raises Unavailable."""
+    if _is_missing(url):
+        return None
     engine = _engine(url)
     try:
         with engine.connect() as connection:
@@ -59,10 +61,35 @@ def newest() -> str:
     return str(ScriptDirectory.from_config(_config(None)).get_current_head())
 
 
+def _is_missing(url: str) -> bool:
+    """Whether this is SQLite and its file is not there yet: looking into it would make it."""
+    path = _file(url)
+    try:
+        return path is not None and not path.exists() and not path.parent.is_file()
+    except OSError:
+        return False
+
+
+def _file(url: str) -> Path | None:
+    name = make_url(url).database if url.startswith("sqlite:///") else None
+    return Path(name) if name and not name.startswith((":", "file:")) else None
+
+
 def _engine(url: str) -> Engine:
-    if url.startswith("sqlite:///"):
-        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    if (path := _file(url)) is not None:
+        _make_private(path)
     return create_engine(url)
+
+
+def _make_private(path: Path) -> None:
+    """A new ledger, with its folder, is its user's alone: it holds what is not published yet. SQLite gives its journals the same mode."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            path.touch(mode=0o600)
+    except OSError as error:
+        message = f"the ledger {path} cannot be used: {error.strerror or error}"
+        raise Unavailable(message) from error
 
 
 def _config(connection: Connection | None) -> Config:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, or_, select, text
+from sqlalchemy import case, func, literal, or_, select, text
 
 from pipeline.kit.clock import rfc3339
 from pipeline.ledger import tables as t
@@ -19,11 +19,16 @@ if TYPE_CHECKING:
     from pipeline.ledger.engine import Tx
 
 SETTLED_STATES = frozenset({"settled", "skipped"})
+UNSETTLED_STATES = ("waiting", "pending", "posting", "retrying", "failed", "unknown", "paused")
+WITHDRAWN, LEFT = "The article is withdrawn.", "It no longer matches the outlet's rules."
 
 
 @dataclass(frozen=True, slots=True)
 class OutletStatus:
-    """One outlet's line for one article. `seconds` from acceptance to held; for a withdrawn article until it was gone."""
+    """One outlet's line for one article. `seconds` from acceptance to held; for what left, until it was gone.
+
+    gone  settled, and what is settled is that the outlet shows it no more: `reason` says why, `url` where that can be seen
+    """
 
     outlet: str
     state: str
@@ -32,11 +37,12 @@ class OutletStatus:
     attempts: int
     reason: str
     held_revision: int | None
+    gone: bool = False
 
     def to_json(self) -> dict[str, object]:
-        """The shape every `--json` prints."""
+        """The shape every `--json` prints; `gone` stands only where it is true."""
         names = ("outlet", "state", "url", "seconds", "attempts", "reason")
-        return {name: getattr(self, name) for name in names}
+        return {**{name: getattr(self, name) for name in names}, **({"gone": True} if self.gone else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +59,13 @@ class ArticleStatus:
 
     @property
     def settled(self) -> bool:
-        """Whether every outlet holds what it should."""
-        return self.state != "waiting" and bool(self.outlets) and all(o.state in SETTLED_STATES for o in self.outlets)
+        """Whether every outlet holds what it should, and nothing waits for its time."""
+        return self.state != "waiting" and self.at_rest
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether there is nothing to be done now: settled, or waiting for its time with the revision before it settled."""
+        return (self.state == "waiting" or bool(self.outlets)) and all(o.state in SETTLED_STATES for o in self.outlets)
 
     def to_json(self) -> dict[str, object]:
         """The shape every `--json` prints."""
@@ -100,7 +111,13 @@ def status(tx: Tx, articles: Sequence[int]) -> list[ArticleStatus]:
     }
     lines: dict[int, list[Row[Any]]] = {}
     columns = (d.article_id, d.outlet, d.state, d.url, d.wanted_at, d.held_at, d.attempts, d.reason, d.held_number, o.paused)
-    for row in tx.all(select(*columns).join(t.outlets, o.key == d.outlet).where(d.article_id.in_(list(articles))).order_by(d.outlet)):
+    asked = (
+        select(*columns, d.held_present, r.kind)
+        .join(t.outlets, o.key == d.outlet)
+        .outerjoin(t.revisions, r.id == d.wanted)
+        .where(d.article_id.in_(list(articles)))
+    )
+    for row in tx.all(asked.order_by(d.outlet)):
         lines.setdefault(row.article_id, []).append(row)
     return [_status(heads[i], lines.get(i, [])) for i in articles if i in heads]
 
@@ -115,7 +132,47 @@ def _status(head: Row[Any], lines: Sequence[Row[Any]]) -> ArticleStatus:
 def _line(row: Row[Any]) -> OutletStatus:
     state = "paused" if row.paused and row.state not in SETTLED_STATES else row.state
     seconds = round((row.held_at - row.wanted_at).total_seconds(), 3) if state == "settled" and row.held_at else None
-    return OutletStatus(row.outlet, state, row.url, seconds, row.attempts, row.reason, row.held_number)
+    gone = state == "settled" and not row.held_present
+    reason = _why_gone(row) if gone else row.reason
+    return OutletStatus(row.outlet, state, row.url, seconds, row.attempts, reason, row.held_number, gone)
+
+
+def _why_gone(row: Row[Any]) -> str:
+    return WITHDRAWN if row.kind == "withdrawn" else row.reason or LEFT
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An article whose newest revision waits for its time."""
+
+    site: str
+    id: str
+    headline: str
+    revision: int
+    waits_until: datetime
+
+    def to_json(self) -> dict[str, object]:
+        """As `status --json` prints it beside the articles."""
+        return {
+            "site": self.site,
+            "id": self.id,
+            "headline": self.headline,
+            "revision": self.revision,
+            "waits_until": rfc3339(self.waits_until),
+        }
+
+
+def waiting(tx: Tx, most: int = 50) -> list[Waiting]:
+    """What waits for its time, the next one first."""
+    a, r = t.articles.c, t.revisions.c
+    rows = tx.all(
+        select(a.site, a.cms_id, r.headline, r.number, r.effective_at)
+        .join(t.articles, a.id == r.article_id)
+        .where(text("revisions.state = 'waiting'"))
+        .order_by(r.effective_at, a.id)
+        .limit(most),
+    )
+    return [Waiting(*row) for row in rows]
 
 
 def completeness(tx: Tx) -> dict[str, dict[str, int]]:
@@ -163,6 +220,11 @@ def rejections(tx: Tx, most: int = 50) -> list[dict[str, object]]:
     ]
 
 
+def outlet_keys(tx: Tx) -> list[str]:
+    """Every outlet the ledger knows."""
+    return [row.key for row in tx.all(select(t.outlets.c.key).order_by(t.outlets.c.key))]
+
+
 def outlets(tx: Tx) -> list[dict[str, object]]:
     """Every outlet: what it still has to do, its circuit, whether it is paused."""
     unsettled = completeness(tx)
@@ -192,12 +254,14 @@ def attempts(tx: Tx, article: int, outlet: str | None = None, most: int = 50) ->
 
 
 def deliveries(tx: Tx, outlet: str | None, state: str | None, most: int = 100) -> list[dict[str, object]]:
-    """Deliveries that are not settled, of one outlet or all, in one state or all."""
-    d, a = t.deliveries.c, t.articles.c
-    query = select(d.outlet, d.state, d.reason, d.attempts, d.next_attempt_at, a.site, a.cms_id).join(t.articles, a.id == d.article_id)
+    """Deliveries that are not settled, of one outlet or all, in one state (`UNSETTLED_STATES`) or all."""
+    d, a, o = t.deliveries.c, t.articles.c, t.outlets.c
+    shown = case((o.paused, literal("paused")), else_=d.state)  # as `status` shows it
+    query = select(d.outlet, shown.label("state"), d.reason, d.attempts, d.next_attempt_at, a.site, a.cms_id)
+    query = query.join(t.articles, a.id == d.article_id).join(t.outlets, o.key == d.outlet)
     query = query.where(text("deliveries.state NOT IN ('settled', 'skipped')"))
     query = query.where(d.outlet == outlet) if outlet else query
-    query = query.where(d.state == state) if state else query
+    query = query.where(shown == state) if state else query
     return [
         {
             "outlet": r.outlet,
@@ -215,7 +279,8 @@ def deliveries(tx: Tx, outlet: str | None, state: str | None, most: int = 100) -
 def shares(tx: Tx, site: str, article: str) -> tuple[Row[Any] | None, list[Row[Any]]]:
     """(the article's row, its share documents (outlet, status, body, changed_at)) by short id or CMS id."""
     a, d, o = t.articles.c, t.documents.c, t.outlets.c
-    head = tx.first(select(a.id, a.cms_id, a.short_id, a.identity).where(a.site == site, or_(a.short_id == article, a.cms_id == article)))
+    named = select(a.id, a.cms_id, a.short_id, a.identity).where(a.site == site, or_(a.short_id == article, a.cms_id == article))
+    head = tx.first(named.order_by(a.short_id != article))
     if head is None:
         return None, []
     rows = tx.all(

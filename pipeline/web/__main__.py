@@ -7,11 +7,13 @@ import sys
 import uvicorn
 
 from pipeline.context import open_context
+from pipeline.kit import log
 from pipeline.model.errors import ConfigError
 
 
 def main() -> int:
     """Serve until told to stop; clients that stream are given 2 s."""
+    log.configure()
     try:
         server = open_context().settings.server
     except ConfigError as error:

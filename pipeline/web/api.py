@@ -11,18 +11,22 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, Response
 
 from pipeline.ledger import duties, views
+from pipeline.ledger.articles import named
+from pipeline.model.settings import Kind
 from pipeline.web.problems import problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from starlette.requests import Request
 
     from pipeline.context import Context
+    from pipeline.ledger.articles import Named
     from pipeline.ledger.engine import Tx
 
 TOKEN = "api"  # noqa: S105 - the name of the row, not its secret
-MOST = 200
+USUAL, MOST = 50, 200
+SHARED = {"Cache-Control": "public, max-age=60", "Access-Control-Allow-Origin": "*"}
 
 
 def guarded(endpoint: Callable[[Request], Response]) -> Callable[[Request], Response]:
@@ -32,7 +36,10 @@ def guarded(endpoint: Callable[[Request], Response]) -> Callable[[Request], Resp
     def answer(request: Request) -> Response:
         if not _allowed(request):
             return problem(401, "Send the API token as Authorization: Bearer <token>.", headers={"WWW-Authenticate": "Bearer"})
-        return endpoint(request)
+        try:
+            return endpoint(request)
+        except BadQuery as error:
+            return problem(400, str(error))
 
     return answer
 
@@ -58,27 +65,52 @@ def _answer(request: Request, ask: Callable[[Tx], object]) -> Response:
     return JSONResponse(found, headers={"Cache-Control": "no-store"})
 
 
-def _most(request: Request) -> int:
-    given = request.query_params.get("limit", "50")
-    return max(1, min(int(given), MOST)) if given.isdigit() and len(given) < 6 else 50  # noqa: PLR2004 - a number that fits
+class BadQuery(Exception):
+    """A parameter that is not understood; the message says what is."""
+
+
+def _query(request: Request, *known: str) -> dict[str, str]:
+    """The parameters, each of them known and given once. Raises BadQuery: what is overlooked would answer another question."""
+    given = request.query_params.multi_items()
+    for name, _ in given:
+        if name not in known:
+            message = f"There is no parameter “{name[:40]}” here; there is {', '.join(known) or 'none'}."
+            raise BadQuery(message)
+    if len(dict(given)) != len(given):
+        message = "Give each parameter once."
+        raise BadQuery(message)
+    return dict(given)
+
+
+def _most(query: Mapping[str, str]) -> int:
+    given = query.get("limit", str(USUAL))
+    if not (given.isascii() and given.isdigit() and len(given) < 6 and 1 <= int(given) <= MOST):  # noqa: PLR2004 - a number that fits
+        message = f"limit is a whole number from 1 to {MOST}; without it, {USUAL} are listed."
+        raise BadQuery(message)
+    return int(given)
+
+
+def _one_of(query: Mapping[str, str], name: str, known: Collection[str]) -> str | None:
+    if (given := query.get(name)) is not None and given not in known:
+        message = f"{name} is one of {', '.join(known)}."
+        raise BadQuery(message)
+    return given
 
 
 @guarded
 def articles(request: Request) -> Response:
     """The newest articles and where each is."""
-
-    def ask(tx: Tx) -> object:
-        return {"articles": [s.to_json() for s in views.status(tx, views.newest_articles(tx, _most(request)))]}
-
-    return _answer(request, ask)
+    most = _most(_query(request, "limit"))
+    return _answer(request, lambda tx: {"articles": [s.to_json() for s in views.status(tx, views.newest_articles(tx, most))]})
 
 
 @guarded
 def article(request: Request) -> Response:
     """One article by CMS id, short id or identity: where it is, and the newest attempts."""
     context: Context = request.app.state.context
+    site = _one_of(_query(request, "site"), "site", [s.name for s in context.settings.sites])
     with context.ledger.read() as tx:
-        found = views.find_articles(tx, request.path_params["article"], request.query_params.get("site"))
+        found = views.find_articles(tx, request.path_params["article"], site)
         content = [{**s.to_json(), "attempts": views.attempts(tx, i)} for i, s in zip(found, views.status(tx, found), strict=True)]
     if not content:
         return problem(404, "No article of that id is in the ledger.")
@@ -88,20 +120,28 @@ def article(request: Request) -> Response:
 @guarded
 def outlets(request: Request) -> Response:
     """Every outlet: what it still has to do, its circuit, whether it is paused."""
+    _query(request)
     return _answer(request, lambda tx: {"outlets": views.outlets(tx)})
 
 
 @guarded
 def deliveries(request: Request) -> Response:
     """Deliveries that are not settled; `outlet` and `state` narrow them."""
-    query = request.query_params
-    return _answer(request, lambda tx: {"deliveries": views.deliveries(tx, query.get("outlet"), query.get("state"), _most(request))})
+    query = _query(request, "outlet", "state", "limit")
+    state, most = _one_of(query, "state", views.UNSETTLED_STATES), _most(query)
+
+    def ask(tx: Tx) -> object:
+        outlet = _one_of(query, "outlet", views.outlet_keys(tx)) if "outlet" in query else None
+        return {"deliveries": views.deliveries(tx, outlet, state, most)}
+
+    return _answer(request, ask)
 
 
 @guarded
 def rejections(request: Request) -> Response:
     """The newest refused events with every problem found."""
-    return _answer(request, lambda tx: {"rejections": views.rejections(tx, _most(request))})
+    most = _most(_query(request, "limit"))
+    return _answer(request, lambda tx: {"rejections": views.rejections(tx, most)})
 
 
 def event(request: Request) -> Response:
@@ -120,14 +160,27 @@ def event(request: Request) -> Response:
 
 
 def shares(request: Request) -> Response:
-    """The share payloads of one article, every network's; 410 once it is withdrawn."""
+    """The share payloads of one article, every network's; 410 once it is withdrawn. 300 where several bear the CMS id given.
+
+    Ids count within an id space, and sources of one site may have different ones; the short id is one article's alone.
+    """
     context: Context = request.app.state.context
+    site, given = request.path_params["site"], request.path_params["article"]
     with context.ledger.read() as tx:
-        head, rows = views.shares(tx, request.path_params["site"], request.path_params["article"])
+        found = named(tx, site, given, Kind.NETWORK)
+        head, rows = views.shares(tx, site, found[0].short_id) if len(found) == 1 else (None, [])
+    if len(found) > 1:
+        return _choices(site, found)
     if head is None or not rows:
         return problem(404, "There are no share payloads of such an article.")
     live = [json.loads(row.body) for row in rows if row.status == "live"]
     if not live:
         return problem(410, "This article is withdrawn; so are its share payloads.")
     content = {"article_id": head.identity, "id": head.cms_id, "shares": live}
-    return JSONResponse(content, headers={"Cache-Control": "public, max-age=60", "Access-Control-Allow-Origin": "*"})
+    return JSONResponse(content, headers=SHARED)
+
+
+def _choices(site: str, found: Sequence[Named]) -> Response:
+    """Several are meant, and none is preferred (RFC 9110 section 15.4.1): the sender's program, or a person, picks one."""
+    choices = [{"article_id": one.identity, "id": one.cms_id, "url": f"/{site}/shares/{one.short_id}.json"} for one in found]
+    return JSONResponse({"choices": choices}, 300, headers=SHARED)

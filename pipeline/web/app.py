@@ -20,7 +20,7 @@ from pipeline.kit.cache import Weighed
 from pipeline.ledger import duties
 from pipeline.model.errors import PressrunError, Unavailable
 from pipeline.model.run import Nudge, Step
-from pipeline.web import api, feeds, health, mirrors, openapi, problems, webhooks
+from pipeline.web import api, feeds, health, mirrors, openapi, problems, static, webhooks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -44,6 +44,7 @@ ROUTES = [
     Route("/openapi.json", openapi.as_json),
     Route("/docs", openapi.as_page),
     Route("/", openapi.front_door),
+    Route("/static/examples/{file}", static.picture),
     Route("/mirrors/{site}/{mirror}/{path:path}", mirrors.serve),
     Route("/{site}/feeds/{file}", feeds.serve),
     Route("/{site}/shares/{article:path}.json", api.shares),

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from pipeline.building import utc_seconds_up
 from pipeline.kit import metrics
 from pipeline.ledger import deliveries, documents
 from pipeline.model.settings import Kind, outlet_key
 from pipeline.web import conditional
 from pipeline.web.problems import problem
+from pipeline.web.stored import respond
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     from pipeline.kit.cache import Weighed
 
 CACHE = "public, max-age=60, stale-while-revalidate=600, stale-if-error=86400"
+HEADERS = {
+    "Cache-Control": CACHE,
+    "Vary": "Accept-Encoding",
+    "Access-Control-Allow-Origin": "*",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'",
+}
+"""Of every feed, at a mirror too."""
+
 CODINGS = (("br", ".br"), ("gzip", ".gz"))
 LOOKS, PAUSE = 10, 0.01
 
@@ -86,18 +95,4 @@ def _respond(request: Request, context: Context, key: str, path: str, row: Row[A
             if packed is not None:
                 coding, body = name, packed
                 break
-    modified = utc_seconds_up(row.changed_at)
-    headers = {
-        "ETag": conditional.etag(row.sha256, coding),
-        "Last-Modified": conditional.http_date(modified),
-        "Cache-Control": CACHE,
-        "Vary": "Accept-Encoding",
-        "Access-Control-Allow-Origin": "*",
-        "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": "default-src 'none'",
-    }
-    if conditional.not_modified(request.headers, headers["ETag"], modified, context.clock.now()):
-        return Response(status_code=304, headers=headers)
-    if coding:
-        headers["Content-Encoding"] = coding
-    return Response(body, headers={**headers, "Content-Type": row.media_type})
+    return respond(request, context, row, body, HEADERS, coding)

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 from starlette.responses import RedirectResponse, Response
 
 from pipeline import recovery
-from pipeline.building import utc_seconds_up
 from pipeline.ledger import documents
 from pipeline.mirror_documents import MARKER
 from pipeline.model.document import DocumentStatus
 from pipeline.model.errors import Unavailable
 from pipeline.model.settings import Kind, outlet_key
 from pipeline.pages import CONTENT_SECURITY_POLICY
-from pipeline.web import conditional
+from pipeline.web import feeds
 from pipeline.web.problems import problem
+from pipeline.web.stored import respond
 
 if TYPE_CHECKING:
     from typing import Any
@@ -79,7 +79,7 @@ def _under_way(request: Request, context: Context, backend: Backend, row: Row[An
     """Nobody has settled yet what stands there: the marker says whether it is withdrawn, the hash whether it is what stood before."""
     if not body or row.sha256 == documents.TORN:
         return _damaged()
-    headers = {"Content-Type": row.media_type, "Cache-Control": "no-cache", **_safe(row.media_type)}
+    headers = {**_headers(row), "Content-Type": row.media_type, "Cache-Control": "no-cache"}
     if row.article_id is not None and backend.stat(f"{row.path.rpartition('/')[0]}/{MARKER}") is not None:
         return Response(body, 410, headers)
     if hashlib.sha256(body).hexdigest() != row.sha256:
@@ -100,19 +100,17 @@ def _elsewhere(tx: Tx, key: str, path: str) -> str | None:
 
 def _respond(request: Request, context: Context, row: Row[Any], body: bytes) -> Response:
     if row.status == DocumentStatus.GONE.value:
-        return Response(body, 410, {"Content-Type": row.media_type, "Cache-Control": "no-cache", **_safe(row.media_type)})
-    modified = utc_seconds_up(row.changed_at)
-    headers = {
-        "ETag": conditional.etag(row.sha256),
-        "Last-Modified": conditional.http_date(modified),
+        return Response(body, 410, {**_headers(row), "Content-Type": row.media_type, "Cache-Control": "no-cache"})
+    return respond(request, context, row, body, _headers(row))
+
+
+def _headers(row: Row[Any]) -> dict[str, str]:
+    """Of a page, robots.txt and the like; a feed is answered as at the origin."""
+    if row.path.startswith("feeds/"):
+        return dict(feeds.HEADERS)
+    return {
         "Cache-Control": "public, max-age=60",
-        **_safe(row.media_type),
+        "Content-Security-Policy": PAGES if row.media_type.startswith("text/html") else "default-src 'none'",
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "strict-origin-when-cross-origin",
     }
-    if conditional.not_modified(request.headers, headers["ETag"], modified, context.clock.now()):
-        return Response(status_code=304, headers=headers)
-    return Response(body, headers={**headers, "Content-Type": row.media_type})
-
-
-def _safe(media_type: str) -> dict[str, str]:
-    policy = PAGES if media_type.startswith("text/html") else "default-src 'none'"
-    return {"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "strict-origin-when-cross-origin"}

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
 
+from pipeline.ledger.views import UNSETTLED_STATES
 from pipeline.rules import schema
+from pipeline.web import api
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,8 +112,14 @@ def _header(name: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "required": True, "schema": {"type": "string"}}
 
 
+_QUERY: dict[str, dict[str, Any]] = {
+    "limit": {"type": "integer", "minimum": 1, "maximum": api.MOST, "default": api.USUAL},
+    "state": {"type": "string", "enum": list(UNSETTLED_STATES)},
+}
+
+
 def _get(summary: str, answers: dict[str, Any], *path: str, query: tuple[str, ...] = (), token: bool = False) -> dict[str, Any]:
-    asked = [{"name": name, "in": "query", "schema": {"type": "string"}} for name in query]
+    asked = [{"name": name, "in": "query", "schema": _QUERY.get(name, {"type": "string"})} for name in query]
     operation: dict[str, Any] = {"summary": summary, "parameters": [*_in_path(*path), *asked], "responses": answers}
     return {"get": {**operation, "security": _BEARER} if token else operation}
 
@@ -140,18 +148,24 @@ def _paths() -> dict[str, dict[str, Any]]:
         "/events/{event_id}": _get("What became of an event", _answers(200, "Its state.", json_, 404), "event_id"),
         "/{site}/feeds/{file}": _get("A feed document", _answers(200, "RSS, Atom or JSON Feed.", "*/*", 404, 503), "site", "file"),
         "/mirrors/{site}/{mirror}/{path}": _get(
-            "A document of a local mirror", _answers(200, "A page or feed.", html, 404, 410), "site", "mirror", "path"
+            "A document of a local mirror", _answers(200, "A page or feed.", html, 404, 410, 503), "site", "mirror", "path"
         ),
-        "/{site}/shares/{article}.json": _get("Share payloads", _answers(200, "Every network's.", json_, 404, 410), "site", "article"),
-        "/api/v1/articles": _get("Newest articles", _answers(200, "Where each is.", json_, 401), query=("limit",), token=True),
+        "/{site}/shares/{article}.json": _get(
+            "Share payloads",
+            _answers(200, "Every network's.", json_, 404, 410) | _answers(300, "Several articles bear that id; each one's address.", json_),
+            "site",
+            "article",
+        ),
+        "/api/v1/articles": _get("Newest articles", _answers(200, "Where each is.", json_, 400, 401), query=("limit",), token=True),
         "/api/v1/articles/{article}": _get(
-            "One article", _answers(200, "Where it is.", json_, 401, 404), "article", query=("site",), token=True
+            "One article", _answers(200, "Where it is.", json_, 400, 401, 404), "article", query=("site",), token=True
         ),
-        "/api/v1/outlets": _get("Outlets", _answers(200, "What each has to do.", json_, 401), token=True),
+        "/api/v1/outlets": _get("Outlets", _answers(200, "What each has to do.", json_, 400, 401), token=True),
         "/api/v1/deliveries": _get(
-            "Deliveries that are not settled", _answers(200, "Why not.", json_, 401), query=("outlet", "state", "limit"), token=True
+            "Deliveries that are not settled", _answers(200, "Why not.", json_, 400, 401), query=("outlet", "state", "limit"), token=True
         ),
-        "/api/v1/rejections": _get("Refused events", _answers(200, "With every problem.", json_, 401), query=("limit",), token=True),
+        "/api/v1/rejections": _get("Refused events", _answers(200, "With every problem.", json_, 400, 401), query=("limit",), token=True),
+        "/static/examples/{file}": _get("A picture of the sample articles", _answers(200, "A photograph.", "image/jpeg", 404), "file"),
         "/healthz": _get("Alive", _answers(200, "Yes.", json_)),
         "/readyz": _get("Ready", _answers(200, "Yes.", json_, 503)),
         "/metrics": _get("Counters", _answers(200, "Prometheus exposition.", "text/plain")),
@@ -171,17 +185,31 @@ async def front_door(_request: Request) -> Response:
     return RedirectResponse("/docs", 303)
 
 
+def _asks(operation: dict[str, Any]) -> str:
+    """What a caller needs: the token, a signature, or nothing."""
+    if operation.get("security"):
+        return "Token"
+    return "Signature" if any(p["name"] == "webhook-signature" for p in operation["parameters"]) else ""
+
+
 async def as_page(_request: Request) -> Response:
     """A plain page a person can read without a script."""
     rows = "".join(
         f"<tr><td><code>{method.upper()}</code></td><td><code>{path}</code></td><td>{operation['summary']}</td>"
-        f"<td>{' '.join(operation['responses'])}</td></tr>"
+        f"<td>{' '.join(operation['responses'])}</td><td>{_asks(operation)}</td></tr>"
         for path, operations in document()["paths"].items()
         for method, operation in operations.items()
     )
-    style = "body{font:1rem/1.5 system-ui;margin:2rem auto;max-width:60rem;padding:0 1rem}td{padding:.3rem .8rem;border-top:1px solid #ccc}"
+    heads = "".join(f'<th scope="col">{head}</th>' for head in ("Method", "Address", "What it is", "Answers", "It asks for"))
+    style = (
+        "body{font:1rem/1.5 system-ui;margin:2rem auto;max-width:70rem;padding:0 1rem}"
+        "th{text-align:left}th,td{padding:.3rem .8rem}td{border-top:1px solid #ccc}"
+    )
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Pressrun</title><style>{style}</style>'
-        f'<h1>Pressrun</h1><p>The whole contract: <a href="/openapi.json">openapi.json</a>.</p><table>{rows}</table></html>'
+        f'<h1>Pressrun</h1><p>The whole contract: <a href="/openapi.json">openapi.json</a>.</p>'
+        "<p>“Token”: send <code>Authorization: Bearer …</code> with the token that the first start printed once, "
+        "or <code>api_token</code> of the configuration.</p>"
+        f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></html>"
     )
     return HTMLResponse(page, headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"})

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
+
+from pipeline.cli import supervisor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
 
 
 def test_the_supervisor_imports_neither_database_nor_broker_nor_web() -> None:
@@ -12,3 +20,26 @@ def test_the_supervisor_imports_neither_database_nor_broker_nor_web() -> None:
     script = f"import sys, pipeline.cli, pipeline.cli.up; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_log_of_the_run_before_is_kept_once(tmp_path: Path) -> None:
+    """As `….log.1`; a run that said nothing takes nothing away."""
+    log, former = tmp_path / "web.log", tmp_path / "web.log.1"
+    for run in ("first", "second"):
+        log.write_text(f"{run}\n")
+        supervisor.put_aside(log)
+        assert not log.exists()
+        assert former.read_text() == f"{run}\n"
+    log.touch()
+    supervisor.put_aside(log)
+    supervisor.put_aside(tmp_path / "none.log")
+    assert former.read_text() == "second\n"
+
+
+def test_of_a_long_log_the_last_whole_lines_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk must not fill with what nobody reads."""
+    monkeypatch.setattr(supervisor, "KEPT_LOG", 20)
+    log = tmp_path / "web.log"
+    log.write_text("".join(f"line {number}\n" for number in range(100)))
+    supervisor.put_aside(log)
+    assert (tmp_path / "web.log.1").read_text() == "line 98\nline 99\n"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
@@ -16,24 +15,15 @@ import feedparser
 import psutil
 import pytest
 
+from pipeline.kit.clock import rfc3339
+from tests.cli.terminal import ROOT, environment, pressrun
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "schemas" / "examples").glob("*.json"))
 pytestmark = [pytest.mark.xdist_group("up"), pytest.mark.timeout(180)]
-
-
-def environment() -> dict[str, str]:
-    """The test's own, without what would lead a child elsewhere."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PRESSRUN_", "PROMETHEUS_", "PYTEST_"))}
-    return {**kept, "PYTHONPATH": str(ROOT)}
-
-
-def pressrun(folder: Path, *arguments: str, seconds: float = 90) -> subprocess.CompletedProcess[str]:
-    """Run a verb to its end."""
-    command = [sys.executable, "-c", "from pipeline.cli import main; main()", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=seconds, check=False)
 
 
 class Up:
@@ -114,7 +104,8 @@ def test_demo_once_prints_every_outlet_as_json_and_leaves_nothing_running(tmp_pa
     for article in articles:
         for outlet in article["outlets"]:
             assert outlet["state"] == "skipped" or outlet["seconds"] >= 0
-            assert outlet["state"] == "skipped" or article["state"] == "withdrawn" or outlet["url"].startswith("http")
+            assert outlet["state"] == "skipped" or outlet["url"].startswith("http")
+            assert outlet.get("gone", False) is (article["state"] == "withdrawn" and outlet["state"] == "settled")
     assert not [p for p in psutil.process_iter(["cwd"]) if p.info["cwd"] == str(tmp_path)]
 
 
@@ -187,6 +178,44 @@ def test_withdraw_takes_it_back_everywhere_and_status_says_when(up: Up) -> None:
     assert pressrun(up.folder, "withdraw", "no-such-article").returncode == 1
 
 
+def test_an_embargoed_article_is_waited_for_no_longer_than_needed(up: Up) -> None:
+    """Waiting for its time is as it should be: 0, and until when. Sent again, it changes nothing, and JSON says so, too."""
+    later = rfc3339(datetime.now(UTC).replace(microsecond=0) + timedelta(days=30))
+    body = json.loads(EXAMPLES[8].read_text())["data"] | {"id": "embargoed", "embargo_until": later}
+    file = up.folder / "embargoed.json"
+    file.write_text(json.dumps(body))
+    done = pressrun(up.folder, "publish", str(file), "--wait")
+    assert done.returncode == 0, done.stdout
+    assert f"waits until {later}" in done.stdout
+    again = json.loads(pressrun(up.folder, "publish", str(file), "--wait", "--json").stdout)
+    assert [(e["file"], e["status"]) for e in again["without_effect"]] == [(str(file), "unchanged")]
+    assert again["without_effect"][0]["event_id"].startswith("ev_")
+    assert again["without_effect"][0]["reason"]
+    assert again["articles"][0]["waits_until"] == later
+
+
+def test_without_waiting_each_event_is_named_with_its_status_address(up: Up) -> None:
+    """What became of it is not known yet, and stands there."""
+    done = pressrun(up.folder, "publish", str(EXAMPLES[8]), "--json")
+    event = json.loads(done.stdout)["events"][0]
+    assert (event["file"], event["status"]) == (str(EXAMPLES[8]), "accepted")
+    assert json.loads(up.get(event["status_url"].removeprefix(up.url)))["event_id"] == event["event_id"]
+
+
+def test_an_unknown_source_is_told_which_there_are(up: Up) -> None:
+    """Exit code 2."""
+    done = pressrun(up.folder, "publish", str(EXAMPLES[8]), "--source", "nope")
+    assert done.returncode == 2
+    assert done.stderr.strip() == "there is no source “nope”; there is newsroom"
+
+
+def test_what_is_not_published_yet_is_its_users_alone(up: Up) -> None:
+    """The data folder and the ledger in it."""
+    data = up.folder / ".pressrun"
+    assert data.stat().st_mode & 0o777 == 0o700
+    assert (data / "ledger.sqlite").stat().st_mode & 0o777 == 0o600
+
+
 def test_verify_finds_and_mends_drift(up: Up) -> None:
     """A page that somebody changed behind our back."""
     pressrun(up.folder, "publish", str(EXAMPLES[8]), "--wait")
@@ -235,6 +264,10 @@ def test_ctrl_c_stops_everything(tmp_path: Path) -> None:
         assert not alive
     finally:
         running.end()
+    lines = [line for log in (tmp_path / ".pressrun/logs").glob("*.log") for line in log.read_text().splitlines()]
+    assert "Warm shutdown" in "".join(lines)
+    for line in lines:
+        assert json.loads(line)["event"], line
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of a parent's death")

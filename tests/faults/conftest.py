@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import Newsroom, open_newsroom
+from tests.support.mirrors import remote, remote_over_each, server, tenths
 from tests.support.running import running, running_postgres, running_sqlite, site_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["running", "running_postgres", "running_sqlite"]
+__all__ = ["remote", "remote_over_each", "running", "running_postgres", "running_sqlite", "server", "tenths"]
 
 FIVE_OUTLETS = 'data = "data"\n[server]\nport = 8499\n' + site_text("demo").replace("file:secret", "env:PRESSRUN_TEST_SECRET")
 """Two feeds, a mirror that takes only News, and two networks, one of which takes only World."""

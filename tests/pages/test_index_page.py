@@ -44,6 +44,24 @@ def test_a_teaser_has_summary_section_time_and_photograph(frame: PageFrame, entr
         assert teaser.xpath("./img/@src") == ([article.lead_image.url] if article.lead_image else [])
 
 
+def test_the_newest_photograph_opens_the_front_page(frame: PageFrame, entries: list[Entry], parse: Parse) -> None:
+    """Large, in its place by time, where one of the first four has one; else the newest headline is the large one."""
+    *pictured, plain = entries
+    later = [replace(plain, article=replace(plain.article, id=f"p{n}", images=())) for n in range(4)]
+    for shown, at in (([*pictured, plain], 1), ([plain], 0), ([*pictured, *later], 0)):
+        teasers = parse(index_page(frame, shown)).xpath("//article/@class")
+        assert [n for n, name in enumerate(teasers) if name == "teaser first"] == [at]
+    assert parse(index_page(frame, [])).xpath("//article") == []
+
+
+def test_photographs_are_painted_with_the_page(frame: PageFrame, entries: list[Entry], parse: Parse) -> None:
+    """None is decoded apart from it, which a screenshot does not wait for; only those far down are loaded when they come near."""
+    photographs = parse(index_page(frame, entries)).xpath("//article/img")
+    assert [image.get("loading") for image in photographs][:3] == [None] * 3
+    assert photographs[-1].get("loading") == "lazy"
+    assert not [image for image in photographs if image.get("decoding")]
+
+
 def test_the_order_of_the_entries_does_not_change_a_byte(frame: PageFrame, entries: list[Entry]) -> None:
     """Also where two were published at the same instant."""
     first, second, third = entries[:3]

@@ -54,6 +54,35 @@ def test_samples_live_at_documentation_hosts() -> None:
         assert {urlsplit(image["url"]).hostname for image in event["data"].get("images", ())} <= {"images.example.org"}
 
 
+def _pixels(jpeg: bytes) -> tuple[int, int]:
+    """Width and height, as the frame header states them (ITU-T T.81, B.2.2)."""
+    at = 2
+    while jpeg[at + 1] not in {0xC0, 0xC1, 0xC2}:
+        at += 2 + int.from_bytes(jpeg[at + 2 : at + 4])
+    return int.from_bytes(jpeg[at + 7 : at + 9]), int.from_bytes(jpeg[at + 5 : at + 7])
+
+
+def test_the_pictures_are_what_the_samples_say_of_them() -> None:
+    """The size in pixels and in bytes, and a poster in its film's proportions."""
+    for event in _events():
+        for image in event["data"].get("images", ()):
+            picture = (SCHEMAS / "examples" / "images" / Path(image["url"]).name).read_bytes()
+            stated = (image["width"], image["height"], image["size_bytes"], image["media_type"])
+            assert (*_pixels(picture), len(picture), "image/jpeg") == stated, image["url"]
+        for film in event["data"].get("videos", ()):
+            width, height = _pixels((SCHEMAS / "examples" / "images" / Path(film["thumbnail_url"]).name).read_bytes())
+            assert width * film["height"] == height * film["width"]
+
+
+def test_the_pictures_are_those_that_are_named_and_small() -> None:
+    """No more and no fewer; they travel in the package, without anything a camera or a program wrote into them."""
+    named = set(re.findall(r"https://images\.example\.org/2026/11/([^\"]+)", "".join(path.read_text("utf-8") for path in FILES)))
+    pictures = {path.name: path.read_bytes() for path in (SCHEMAS / "examples" / "images").iterdir()}
+    assert set(pictures) == named
+    assert all(20_000 < len(picture) < 72_000 for picture in pictures.values())
+    assert not [name for name, picture in pictures.items() if b"Exif" in picture or b"photoshop" in picture.lower()]
+
+
 def test_corrections_and_withdrawals_follow_what_they_are_about() -> None:
     """The same id, a later change."""
     events = _events()

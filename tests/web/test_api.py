@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from sqlalchemy import text
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from pipeline import validate
 from pipeline.cli.start import first_token
 from pipeline.rules import schema
 from pipeline.web import openapi
@@ -68,6 +70,53 @@ def test_the_api_says_where_things_are(client: TestClient, small_newsroom: Newsr
     assert client.get("/api/v1/rejections", headers=token).json()["rejections"][0]["problems"]
     assert len(client.get("/api/v1/outlets", headers=token).json()["outlets"]) == 5
     assert client.get("/api/v1/articles/none", headers=token).status_code == 404
+
+
+MISTAKEN = {
+    "deliveries?state=bogus": "state is one of waiting, pending, posting, retrying, failed, unknown, paused.",
+    "deliveries?state=settled": "state is one of waiting",
+    "deliveries?state=": "state is one of waiting",
+    "deliveries?outlet=demo/feed:none": "outlet is one of demo/feed:all, demo/feed:world, demo/mirror:one",
+    "deliveries?stat=failed": "There is no parameter “stat” here; there is outlet, state, limit.",
+    "deliveries?limit=x": "limit is a whole number from 1 to 200",
+    "articles?limit=0": "limit is a whole number from 1 to 200",
+    "articles?limit=201": "limit is a whole number from 1 to 200",
+    "rejections?limit=-1": "limit is a whole number from 1 to 200",
+    "rejections?limit=5&limit=6": "Give each parameter once.",
+    "articles/a-1?site=other": "site is one of demo.",
+    "outlets?limit=5": "There is no parameter “limit” here; there is none.",
+}
+
+
+@pytest.mark.parametrize("asked", MISTAKEN)
+def test_a_parameter_that_is_not_understood_is_400_with_what_is(client: TestClient, small_newsroom: Newsroom, asked: str) -> None:
+    """Overlooked, it would be an answer to another question: “nothing failed”."""
+    token = {"authorization": f"Bearer {first_token(small_newsroom.context)}"}
+    answer = client.get(f"/api/v1/{asked}", headers=token)
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"].startswith(MISTAKEN[asked])
+    assert client.get(f"/api/v1/{asked}").status_code == 401
+
+
+def test_deliveries_are_found_by_what_they_are_shown_as(client: TestClient, small_newsroom: Newsroom) -> None:
+    """Those of a paused outlet are paused, here as in the status."""
+    token = {"authorization": f"Bearer {first_token(small_newsroom.context)}"}
+    small_newsroom.send("published", article())
+    validate.run(small_newsroom.context, ["newsroom"])
+    with small_newsroom.context.ledger.write() as tx:
+        tx.run(text("UPDATE outlets SET paused = true WHERE key = 'demo/mirror:one'"))
+    for state, expected in (("paused", ["demo/mirror:one"]), ("failed", []), ("pending", ["demo/feed:all", "demo/feed:world"])):
+        found = client.get(f"/api/v1/deliveries?state={state}&limit=2", headers=token).json()["deliveries"]
+        assert [(d["outlet"], d["state"]) for d in found] == [(outlet, state) for outlet in expected]
+
+
+def test_the_docs_page_says_which_addresses_ask_for_the_token(client: TestClient) -> None:
+    """In the same row; a webhook asks for a signature."""
+    rows = {row.split("<code>")[2].split("<")[0]: row for row in client.get("/docs").text.split("<tr>")[2:]}
+    asking = {path for path, row in rows.items() if "<td>Token</td>" in row}
+    assert asking == {path for path in rows if path.startswith("/api/")}
+    assert "<td>Signature</td>" in rows["/webhooks/{source}"]
 
 
 def test_ready_says_when_no_worker_was_seen(client: TestClient, small_newsroom: Newsroom) -> None:

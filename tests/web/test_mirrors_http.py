@@ -8,6 +8,7 @@ import feedparser
 import pytest
 from starlette.testclient import TestClient
 
+from pipeline import validate
 from pipeline.web.app import make_app
 from tests.conftest import article
 
@@ -88,3 +89,50 @@ def test_nothing_but_documents_is_served(visitor: TestClient, path: str) -> None
 def test_an_unknown_mirror_is_404(visitor: TestClient) -> None:
     """As a problem document."""
     assert visitor.get("/mirrors/demo/three/").headers["content-type"] == "application/problem+json"
+
+
+def test_a_page_withdrawn_before_it_was_made_is_410_too(visitor: TestClient, small_newsroom: Newsroom) -> None:
+    """Feeds and payloads may have led readers there: the notice stands where the page would, and the status says where."""
+    small_newsroom.send("published", article(id="brief", url="https://www.example.org/news/brief.html"))
+    validate.run(small_newsroom.context, ["newsroom"])
+    small_newsroom.send("withdrawn", {"id": "brief", "reason": "It was not true."})
+    small_newsroom.drain()
+    outlets = small_newsroom.status("brief").outlets
+    assert {o.state for o in outlets} == {"settled"}
+    assert all(o.gone and o.url and o.seconds is not None for o in outlets)
+    url = next(o.url for o in outlets if o.outlet == "demo/mirror:one")
+    assert "/brief-" in url
+    answer = visitor.get("/" + url.split("/", 3)[3])
+    assert answer.status_code == 410
+    assert "It was not true." in answer.text
+
+
+def test_an_embargoed_revision_is_not_told_of_by_its_withdrawal(visitor: TestClient, small_newsroom: Newsroom) -> None:
+    """The notice has headline and address of the revision before it: the other was never live."""
+    small_newsroom.send("published", article(id="brief", url="https://www.example.org/news/brief.html"))
+    later = {"updated_at": "2026-11-23T07:30:00Z", "embargo_until": "2026-11-23T09:00:00Z"}
+    validate.run(small_newsroom.context, ["newsroom"])
+    small_newsroom.send("updated", article(id="brief", headline="A merger", url="https://www.example.org/news/merger.html", **later))
+    validate.run(small_newsroom.context, ["newsroom"])
+    small_newsroom.send("withdrawn", {"id": "brief"})
+    small_newsroom.drain()
+    url = next(o.url for o in small_newsroom.status("brief").outlets if o.outlet == "demo/mirror:one")
+    assert "/brief-" in url
+    answer = visitor.get("/" + url.split("/", 3)[3])
+    assert answer.status_code == 410
+    assert "A quiet harbour" in answer.text
+    assert "merger" not in answer.text
+
+
+@pytest.mark.parametrize("extension", ["rss", "atom", "json"])
+def test_a_feed_at_a_mirror_is_answered_as_at_the_origin(visitor: TestClient, small_newsroom: Newsroom, extension: str) -> None:
+    """The same headers, and the same rules for what may be 304."""
+    origin, mirror = (visitor.get(f"{base}/feeds/all.{extension}") for base in ("/demo", "/mirrors/demo/one"))
+    own = {"etag", "last-modified", "content-length"}
+    assert {k: v for k, v in mirror.headers.items() if k not in own} == {k: v for k, v in origin.headers.items() if k not in own}
+    path, date = f"/mirrors/demo/one/feeds/all.{extension}", mirror.headers["last-modified"]
+    assert visitor.get(path, headers={"if-none-match": mirror.headers["etag"]}).status_code == 304
+    assert visitor.get(path, headers={"if-modified-since": date}).status_code == 200
+    small_newsroom.clock.move(4)
+    assert visitor.get(path, headers={"if-modified-since": date}).status_code == 304
+    assert visitor.get(path, headers={"if-modified-since": date, "if-none-match": '"x"'}).status_code == 200
