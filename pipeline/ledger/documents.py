@@ -73,7 +73,7 @@ def _row(outlet: str, stored: Stored, now: datetime) -> dict[str, object]:
         "article_id": stored.article_id,
         "revision": stored.revision,
         "sha256": document.sha256,
-        "size": len(document.body),
+        "size": document.size,
         "media_type": document.media_type,
         "status": (DocumentStatus.WRITING if stored.writing else document.status).value,
         "moved_to": document.moved_to,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -35,3 +35,14 @@ class Document:
     def sha256(self) -> str:
         """Hex digest of the bytes: the strong ETag is made from it."""
         return hashlib.sha256(self.body).hexdigest()
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self.body)
+
+    def without_body(self) -> Document:
+        """What a record of it needs: hash and size are those of the bytes it had."""
+        made = replace(self, body=b"")
+        vars(made).update(sha256=self.sha256, size=self.size)  # in place of what the properties would find
+        return made
