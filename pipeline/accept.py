@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pipeline.model.settings import Source
 
 GROUP = 64
+PAUSE = 0.02  # seconds between nudges; the first one after a rest goes at once
 KEPT_HEADERS = ("content-type", "user-agent", "webhook-id", "webhook-timestamp")
 
 
@@ -74,6 +75,7 @@ class Acceptor:
         self._nudge = threading.Condition()
         self._to_nudge: dict[str, None] = {}
         self._stopping = False
+        self._rest = threading.Event()  # set at the end: nobody rests then
         self._threads: list[threading.Thread] = []
 
     def submit(self, event: Event) -> Future[Accepted]:
@@ -94,6 +96,7 @@ class Acceptor:
         with self._work:
             self._stopping = True
             self._work.notify()
+        self._rest.set()
         with self._nudge:
             self._nudge.notify()
         for thread in self._threads[:1]:
@@ -155,7 +158,7 @@ class Acceptor:
                 future.set_result(Accepted(event.event_id))
 
     def _send(self) -> None:
-        """One nudge per commit at most; while one is on its way the next ones fold into one."""
+        """One nudge per commit at most, and under a burst one every PAUSE; what comes meanwhile folds into the next."""
         while True:
             with self._nudge:
                 while not self._to_nudge and not self._stopping:
@@ -167,3 +170,5 @@ class Acceptor:
                 self._carry([Nudge(Step.VALIDATE, (source,)) for source in sources])
             except Exception as error:  # noqa: BLE001 - the row is there; upkeep finds it
                 self._context.log.warning("nudge not sent", step="validate", outcome=type(error).__name__)
+            # A run takes all that waits, so more nudges than this would find nothing to do.
+            self._rest.wait(PAUSE)

@@ -48,6 +48,7 @@ class Shown:
     revision: int
     sort_at: datetime
     identity: str
+    short_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def window(tx: Tx, key: str, feed: Feed, without: Collection[int] = ()) -> Windo
     stones = tuple(Tombstone(row.identity, row.live_at) for row in gone)
     edges = [row.sort_at + timedelta(hours=feed.window_hours) for row in rows[feed.window :]]
     edges += [stone.withdrawn_at + TOMBSTONES for stone in stones]
-    shown = tuple(Shown(row.article_id, row.wanted, row.sort_at, row.identity) for row in rows)
+    shown = tuple(Shown(row.article_id, row.wanted, row.sort_at, row.identity, row.short_id) for row in rows)
     return Window(shown, stones, as_of, floor_to_edge(min(edges)) + EDGE if edges else None)
 
 
@@ -83,10 +84,9 @@ def window(tx: Tx, key: str, feed: Feed, without: Collection[int] = ()) -> Windo
 class Base:
     """Where a set of feeds is read: `home_url` a person opens, `feeds_url` the documents stand below, `link` of an article."""
 
-    name: str
     home_url: str
     feeds_url: str
-    link: Callable[[int, str], str]  # (article id, canonical URL) → where this outlet's reader reads it
+    link: Callable[[Shown, str], str]  # (place, canonical URL) → where this outlet's reader reads it
 
 
 @dataclass(slots=True)
@@ -180,8 +180,11 @@ class Builder:
         parts = tuple(body.split(fmt.quoted(mark)))
         return Rendered(parts, contract.read_entry(fmt, frame, body), article_of(revision).url, sum(map(len, parts)))
 
-    def _at(self, fmt: Format, entry: Rendered, place: Shown) -> bytes:
-        return entry.at(fmt.quoted(self._base.link(place.article_id, entry.url)))
+    def _links(self, feed: Feed, shown: Sequence[Shown]) -> dict[Callable[[str], bytes], list[bytes]]:
+        """Where the entries lead, in every way a format quotes it."""
+        first = next(iter(FORMATS.values()))
+        links = [self._base.link(place, self._entry(first, feed, place).url) for place in shown]
+        return {quoted: [quoted(link) for link in links] for quoted in {fmt.quoted for fmt in FORMATS.values()}}
 
     def _documents(
         self,
@@ -196,11 +199,12 @@ class Builder:
         """Make the documents and check each against the feed contract; answers (identity, fault) pairs."""
         built.documents, built.shown, faults = [], frozenset(s.article_id for s in shown), []
         expected = [contract.Expectation(s.identity, s.sort_at) for s in shown]
+        links = self._links(feed, shown)
         for fmt in FORMATS.values():
             head = self._head(feed, fmt, updated_at, seen.tombstones)
             frame = fmt.frame(head)
             entries = [self._entry(fmt, feed, place) for place in shown]
-            body = fmt.splice(frame, [self._at(fmt, entry, place) for entry, place in zip(entries, shown, strict=True)])
+            body = fmt.splice(frame, [entry.at(link) for entry, link in zip(entries, links[fmt.quoted], strict=True)])
             made = Document(f"{folder}{feed.name}.{fmt.extension}", fmt.media_type, body)
             built.documents.append(made)
             if (row := known.get(made.path)) is not None and row.sha256 == made.sha256:
@@ -229,8 +233,9 @@ class Builder:
 
 
 def _mark(revision: Revision) -> str:
-    """A link nobody has: no text can hold a hash that is made from it, so where this stands an entry's link belongs."""
-    return f"https://{hashlib.blake2b(repr(revision).encode(), digest_size=16).hexdigest()}.invalid/"  # RFC 2606 section 2
+    """A link nobody has: no body can hold a hash that is made from it, so where this stands an entry's link belongs."""
+    told = f"{revision.identity} {revision.number} {article_of(revision).body_html}".encode()
+    return f"https://{hashlib.blake2b(told, digest_size=16).hexdigest()}.invalid/"  # RFC 2606 section 2
 
 
 def read(context: Context, tx: Tx, ids: Collection[int]) -> dict[int, Revision]:
@@ -279,7 +284,7 @@ def share_of(context: Context, site: Site, network: Network, revision: Revision)
 
 def origin_base(site: Site) -> Base:
     """The site itself: entries lead to the canonical page."""
-    return Base("origin", site.home_url, site.feeds_base, lambda _article, url: url)
+    return Base(site.home_url, site.feeds_base, lambda _place, url: url)
 
 
 def feed_key(site: Site, feed: Feed) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pipeline.model.entry import Rendered
     from pipeline.model.revision import Revision
     from pipeline.model.share import Share
+    from pipeline.pages import Told
 
 
 @dataclass
@@ -43,6 +44,7 @@ class Context:
     owner: str = ""
     entries: Weighed[tuple[object, ...], Rendered] = field(default_factory=Weighed)
     revisions: Recent[int, Revision] = field(default_factory=Recent)
+    told: Recent[tuple[object, ...], Told] = field(default_factory=lambda: Recent(150))
     shares: Recent[tuple[object, ...], Share] = field(default_factory=lambda: Recent(2000))
     _backends: dict[tuple[int, str], Backend] = field(default_factory=dict)
     _making: threading.Lock = field(default_factory=threading.Lock)

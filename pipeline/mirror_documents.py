@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import building
 from pipeline.formats import FORMATS
-from pipeline.ledger import deliveries, documents, revisions
+from pipeline.ledger import deliveries, documents
 from pipeline.ledger.documents import Stored
 from pipeline.model.document import Document, DocumentStatus
 from pipeline.networks import NETWORKS
-from pipeline.pages import FeedLink, PageFrame, ShareLink, article_page, gone_page, index_page, moved_page, page_path, robots
+from pipeline.pages import FeedLink, PageFrame, ShareLink, Told, gone_page, index_page, moved_page, page_path, printed, robots, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Row
@@ -58,7 +58,7 @@ class Maker:
         """An article's page, and redirects from every other path it has here (`there`: rows of its documents)."""
         folder = page_path(building.article_of(revision).url, revision.short_id)
         target = self.mirror.base_url + folder
-        page = Document(f"{folder}index.html", HTML, article_page(building.entry_of(revision, target), self.frame, self._links(revision)))
+        page = Document(f"{folder}index.html", HTML, printed(self._told(revision, target), self.frame))
         former = [r.path for r in there if r.path != page.path]
         return [page, *(Document(path, HTML, moved_page(self.frame, target), DocumentStatus.MOVED, target) for path in former)]
 
@@ -74,6 +74,16 @@ class Maker:
             paths = [f"{page_path(last.url, last.short_id)}index.html"]
         return [Document(path, HTML, notice, DocumentStatus.GONE) for path in paths]
 
+    def _told(self, revision: Revision, target: str) -> Told:
+        """What the page says of its article: told once for all mirrors with the same canonical address."""
+        canonical = self.frame.canonical(building.article_of(revision).url, target)
+        key = (self.site.name, revision.id, canonical)
+        told = self.context.told.get(key)
+        if told is None:
+            told = tell(building.entry_of(revision, target), self.site, canonical, self._links(revision))
+            self.context.told.put(key, told)
+        return told
+
     def _links(self, revision: Revision) -> list[ShareLink]:
         """The share block: where each network of the site takes a reader who wants to pass the article on."""
         networks = [n for n in self.site.networks if not n.closed]
@@ -82,12 +92,11 @@ class Maker:
 
     def shared(self, change: Change) -> list[Stored]:
         """Feeds, index and robots for what the mirror holds once the change is settled. All is read first, then rendered."""
-        pages: dict[int, str] = {}
-        feeds_url = f"{self.mirror.base_url}feeds/"
-        base = building.Base(self.mirror.name, self.mirror.base_url, feeds_url, lambda article, url: pages.get(article) or url)
+        home = self.mirror.base_url
+        base = building.Base(home, f"{home}feeds/", lambda place, url: home + page_path(url, place.short_id))
         builder = building.Builder(self.context, self.site, base, self.touch)
         with self.context.ledger.read() as tx:
-            feeds = [self._window(tx, builder, feed, change, pages) for feed in self.site.feeds]
+            feeds = [self._window(tx, builder, feed, change) for feed in self.site.feeds]
             newest = self._newest(tx, change)
             now = tx.now
         made = [stored for feed, seen, known in feeds for stored in self._feed(builder, feed, seen, known, change, now)]
@@ -95,13 +104,12 @@ class Maker:
         return [*made, *(Stored(document, change.at or now) for document in plain)]
 
     def _window(
-        self, tx: Tx, builder: building.Builder, feed: Feed, change: Change, pages: dict[int, str]
+        self, tx: Tx, builder: building.Builder, feed: Feed, change: Change
     ) -> tuple[Feed, building.Window, Mapping[str, Row[Any]]]:
         """What one of the site's feeds shows here: only articles whose page stands; and what is known of its documents."""
         seen = building.window(tx, building.feed_key(self.site, feed), feed, change.removed)
         seen = building.only(seen, self._here(tx, change, [s.article_id for s in seen.shown]))
         builder.load(tx, seen.shown)
-        pages.update(self._page_urls(tx, seen.shown))
         return feed, seen, documents.known(tx, self.key, [f"feeds/{feed.name}.{fmt.extension}" for fmt in FORMATS.values()])
 
     def _here(self, tx: Tx, change: Change, articles: Sequence[int]) -> Collection[int]:
@@ -125,10 +133,6 @@ class Maker:
             updated = max(before, now)
             built = builder.build(feed, seen, updated, "feeds/", known)
         return [] if built.fault else [Stored(document, updated, as_of=seen.as_of) for document in built.documents]
-
-    def _page_urls(self, tx: Tx, shown: Iterable[building.Shown]) -> dict[int, str]:
-        rows = revisions.addresses(tx, [s.revision for s in shown])
-        return {row.article_id: self.mirror.base_url + page_path(row.url, row.short_id) for row in rows}
 
     def _newest(self, tx: Tx, change: Change) -> list[Revision]:
         """The newest articles whose page stands here, or is put by this run."""

@@ -163,20 +163,29 @@ def _round(press: _Press, due: Sequence[Due]) -> int:
     taken: list[Due] = []
     leaving: list[Stored] = []
     stored: list[Stored] = []
-    for start in range(0, len(due), BATCH):
-        if start and (press.deaf or not press.lease.takes_work()):
-            break
-        batch = due[start : start + BATCH]
+    waiting = list(due)
+    while waiting and not (taken and (press.deaf or not press.lease.takes_work())):
+        batch, waiting = waiting[:BATCH], waiting[BATCH:]
         coming, going = _made(press, batch)
         # A page is of no use without the feeds: those must have time to follow.
         stored += map(_light, _put(press, coming, press.kept, requests=2))
         leaving += going
         taken += batch
+        waiting = waiting or _came(press, taken)
     stored += _asked_for_another(press)
     common, error = _put_shared(press, taken)
     stored += common
     stored += _put(press, [s for s in leaving if s.article_id not in press.failed], press.kept)
     return _settle(press, taken, stored, error)
+
+
+def _came(press: _Press, taken: Sequence[Due]) -> list[Due]:
+    """What became due while the round went on: feeds and index cost the same for one page as for hundreds."""
+    if press.lease.hold.careful or press.deaf or not press.lease.takes_work():
+        return []
+    here = {d.article_id for d in taken}
+    with press.context.ledger.read() as tx:
+        return [d for d in deliveries.due(tx, press.key, MOST) if d.article_id not in here]
 
 
 def _light(stored: Stored) -> Stored:

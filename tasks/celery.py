@@ -123,6 +123,7 @@ def _preload(instance: Any, **_: object) -> None:
             _step(Step(queue))
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)  # a page or a feed is thousands of short-lived objects, none of them in a ring
 
 
 def _step(step: Step) -> Callable[[Context, Sequence[str]], Run]:

@@ -266,7 +266,7 @@ def strike(tx: Tx, outlet: str, article_id: int) -> bool:
 
 
 def window(tx: Tx, outlet: str, most: int) -> list[Row[Any]]:
-    """(article_id, wanted, sort_at, identity) of what an outlet should show, newest first, at most `most`."""
+    """(article_id, wanted, sort_at, identity, short_id) of what an outlet should show, newest first, at most `most`."""
     return tx.all(_window(), {"outlet": outlet, "most": most})
 
 
@@ -274,7 +274,7 @@ def window(tx: Tx, outlet: str, most: int) -> list[Row[Any]]:
 def _window() -> Executable:
     d, a = t.deliveries.c, t.articles.c
     return (
-        select(d.article_id, d.wanted, d.sort_at, a.identity)
+        select(d.article_id, d.wanted, d.sort_at, a.identity, a.short_id)
         .join(t.articles, a.id == d.article_id)
         .where(d.outlet == bindparam("outlet"), text("wanted_present"), d.state != FAILED)
         .order_by(d.sort_at.desc(), d.article_id.desc())

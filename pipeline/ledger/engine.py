@@ -7,6 +7,7 @@ whoever is unlucky, this wait is fair and counted.
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
 STEP_SECONDS = 5.0
 ACCEPT_SECONDS = 1.0
-_WAIT = 0.001
+_WAIT, _LONGER_WAIT = 0.001, 0.004
+_SOON = 4  # so often a step asks again at once; later it leaves the lock, and the processor, to others
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class Ledger:
         self._engines: dict[tuple[int, str], Engine] = {}
         self._making = threading.Lock()
         self._memory = threading.RLock() if url in {"sqlite://", "sqlite:///:memory:"} else None
+        self._turns: dict[int, threading.Lock] = {}
 
     @property
     def sqlite(self) -> bool:
@@ -101,8 +104,10 @@ class Ledger:
         durable  the commit has reached the disk when this returns (accept, posting)
         Raises Unavailable when the database does not let us begin within `deadline` seconds.
         """
-        with self._alone(), self._connection("durable" if durable else "write", deadline) as connection:
-            self._begin(connection, deadline)
+        began = self.clock.monotonic()
+        role = "durable" if durable else "write"
+        with self._alone(), self._turn(deadline, durable=durable), self._connection(role, deadline) as connection:
+            self._begin(connection, began, deadline, patient=not durable)
             if not self.sqlite and not durable:
                 connection.execute(text("SET LOCAL synchronous_commit = off"))
             with _finishing(connection):
@@ -132,6 +137,25 @@ class Ledger:
 
     def _alone(self) -> AbstractContextManager[object]:
         return self._memory or nullcontext()
+
+    @contextmanager
+    def _turn(self, deadline: float, *, durable: bool) -> Iterator[None]:
+        """One writer of a process asks SQLite for its lock, the others wait for that one: asking costs processor time.
+
+        `accept` asks by itself, so that no step of its process comes first. Raises Unavailable after `deadline` seconds.
+        """
+        if durable or self._memory or not self.sqlite:
+            yield
+            return
+        with self._making:
+            turn = self._turns.setdefault(os.getpid(), threading.Lock())
+        if not turn.acquire(timeout=deadline):
+            metrics.begin_wait.observe(deadline)
+            raise Unavailable(_locked(deadline))
+        try:
+            yield
+        finally:
+            turn.release()
 
     def _now(self, connection: Connection) -> datetime:
         if self._own_clock:
@@ -202,12 +226,11 @@ class Ledger:
             },
         )
 
-    def _begin(self, connection: Connection, deadline: float) -> None:
+    def _begin(self, connection: Connection, began: float, deadline: float, *, patient: bool) -> None:
         if not self.sqlite:
             connection.exec_driver_sql("BEGIN")
             return
-        began = self.clock.monotonic()
-        while True:
+        for asked in itertools.count():
             try:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             except OperationalError as error:
@@ -216,9 +239,8 @@ class Ledger:
                 waited = self.clock.monotonic() - began
                 if waited > deadline:
                     metrics.begin_wait.observe(waited)
-                    message = f"the ledger was locked by another writer for {waited:.1f} s"
-                    raise Unavailable(message) from error
-                self.clock.sleep(_WAIT * (0.5 + self._random.random()))
+                    raise Unavailable(_locked(waited)) from error
+                self.clock.sleep((_LONGER_WAIT if patient and asked > _SOON else _WAIT) * (0.5 + self._random.random()))
             else:
                 metrics.begin_wait.observe(self.clock.monotonic() - began)
                 return
@@ -244,6 +266,10 @@ def _finishing(connection: Connection) -> Iterator[None]:
 def _is_locked(error: DBAPIError) -> bool:
     words = str(error.orig)
     return "locked" in words or "busy" in words or getattr(error.orig, "sqlstate", "") in {"55P03", "40P01", "40001"}
+
+
+def _locked(seconds: float) -> str:
+    return f"the ledger was locked by another writer for {seconds:.1f} s"
 
 
 def _sentence(error: BaseException) -> str:

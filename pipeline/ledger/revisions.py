@@ -30,19 +30,6 @@ def _by_id() -> Executable:
     return select(*columns, a.identity, a.short_id, a.cms_id).join(t.articles, a.id == r.article_id).where(r.id.in_(chosen))
 
 
-def addresses(tx: Tx, ids: Collection[int]) -> list[Row[Any]]:
-    """(article_id, short_id, url) of these revisions, without reading their texts."""
-    return tx.all(_addresses(), {"ids": list(ids)})
-
-
-@cache
-def _addresses() -> Executable:
-    r, a = t.revisions.c, t.articles.c
-    chosen: Any = bindparam("ids", expanding=True)
-    url = r.content["url"].as_string().label("url")
-    return select(r.article_id, a.short_id, url).join(t.articles, a.id == r.article_id).where(r.id.in_(chosen))
-
-
 def last_shown(tx: Tx, articles: Collection[int]) -> list[Row[Any]]:
     """(article_id, short_id, headline, url) of the newest revision of each article that has a text and was ever live."""
     return tx.all(_last_shown(), {"articles": list(articles)}) if articles else []

@@ -79,9 +79,9 @@ def hashtags_of(tags: Sequence[str]) -> tuple[str, ...]:
 def _hashtags(tags: tuple[str, ...]) -> tuple[str, ...]:
     made: dict[str, str] = {}
     for tag in tags:
-        words = _TAG_WORD.findall(unicodedata.normalize("NFC", tag))
+        words = _TAG_WORD.findall(unicodedata.normalize("NFC", tag), concurrent=False)
         joined = "".join(word[:1].upper() + word[1:] for word in words) if len(words) > 1 else "".join(words)
-        if _LETTER.search(joined):
+        if _LETTER.search(joined, concurrent=False):
             made.setdefault(joined.casefold(), joined)
     return tuple(made.values())
 

@@ -2,6 +2,9 @@
 
 X's rules are those of twitter-text, configuration v3 (https://github.com/twitter/twitter-text, config/v3.json). Its
 reading of links is followed rule by rule, because a link it does not recognise is counted letter by letter.
+
+Every match is `concurrent=False`: the regex module would let go of the interpreter for each of them, and waiting to have
+it back costs a busy process more than the match.
 """
 
 from __future__ import annotations
@@ -68,17 +71,19 @@ _GRAPHEME = regex.compile(r"\X")
 
 def graphemes(text: str) -> list[str]:
     """The extended grapheme clusters (UAX #29) of a text, in order; joined they are the text."""
-    return _GRAPHEME.findall(text)
+    return _GRAPHEME.findall(text, concurrent=False)
 
 
 def grapheme_count(text: str) -> int:
     """How many extended grapheme clusters (UAX #29): what Bluesky and Mastodon count."""
+    if text.isascii():  # of all ASCII only CR and LF join
+        return len(text) - text.count("\r\n")
     return len(graphemes(text))
 
 
 def utf16_units(text: str) -> int:
     """UTF-16 code units: what Telegram's offsets, JavaScript and Java count. Never less than code points."""
-    return len(text) + sum(char > "\uffff" for char in text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def utf8_bytes(text: str) -> int:
@@ -104,9 +109,9 @@ def mastodon_length(text: str) -> int:
     """
     total, done = 0, 0
     for start, end in links(text, bare=False):
-        total += grapheme_count(_MENTION.sub(r"\1", text[done:start])) + MASTODON_LINK
+        total += grapheme_count(_MENTION.sub(r"\1", text[done:start], concurrent=False)) + MASTODON_LINK
         done = end
-    return total + grapheme_count(_MENTION.sub(r"\1", text[done:]))
+    return total + grapheme_count(_MENTION.sub(r"\1", text[done:], concurrent=False))
 
 
 def links(text: str, *, bare: bool = True) -> list[tuple[int, int]]:
@@ -124,9 +129,10 @@ def links(text: str, *, bare: bool = True) -> list[tuple[int, int]]:
 
 def _candidates(text: str, mark: str) -> Iterator[regex.Match[str]]:
     """No link holds a space, so only runs without one that have the mark are worth the search; one character before each is context."""
-    for run in _RUN.finditer(text):
-        if mark in run[0]:
-            yield from _LINK.finditer(text, max(0, run.start() - 1), run.end())
+    for run in _RUN.finditer(text, concurrent=False):
+        # A full stop that ends a sentence begins no domain's last label.
+        if mark in run[0][:-1]:
+            yield from _LINK.finditer(text, max(0, run.start() - 1), run.end(), concurrent=False)
 
 
 def _is_link(match: regex.Match[str]) -> bool:
@@ -141,7 +147,7 @@ def _is_link(match: regex.Match[str]) -> bool:
 
 def _with_scheme(match: regex.Match[str]) -> list[tuple[int, int]]:
     start, end = match.span("link")
-    short = _SHORTENED.match(match["link"])
+    short = _SHORTENED.match(match["link"], concurrent=False)
     if short is None:
         return [(start, end)]
     return [(start, start + short.end())] if len(short["slug"]) <= _LONGEST_SLUG else []
@@ -150,12 +156,14 @@ def _with_scheme(match: regex.Match[str]) -> list[tuple[int, int]]:
 def _without_scheme(match: regex.Match[str]) -> list[tuple[int, int]]:
     """Only domains in Latin letters count without a scheme; a path belongs to the last of them."""
     start = match.start("domain")
-    found = [(start + part.start(), start + part.end()) for part in _ASCII_DOMAIN.finditer(match["domain"])]
+    found = [(start + part.start(), start + part.end()) for part in _ASCII_DOMAIN.finditer(match["domain"], concurrent=False)]
     if found and match["path"]:
         found[-1] = (found[-1][0], match.end("link"))
     return found
 
 
 def _plain_weight(text: str) -> int:
-    rest, emoji = _EMOJI.subn("", text)
-    return X_EMOJI * emoji + len(rest) + len(_DOUBLE.findall(rest))
+    if text.isascii():  # no emoji sequence is, and every letter of it weighs one
+        return len(text)
+    rest, emoji = _EMOJI.subn("", text, concurrent=False)
+    return X_EMOJI * emoji + len(rest) + len(_DOUBLE.findall(rest, concurrent=False))

@@ -32,7 +32,7 @@ _HANDLE = regex.compile(r"@?([A-Za-z0-9_]{1,15})")
 def compose(entry: Entry, site: Site, network: Network) -> Share:  # noqa: ARG001 - one signature for every network
     """Headline, link, hashtags within 280 of X's weights. `account` is the handle, for the intent's `via`."""
     wanted = parts_of(entry, network, summary=False, hashtags=HASHTAGS)
-    wanted = replace(wanted, headline=_REFUSED.sub("", wanted.headline))
+    wanted = replace(wanted, headline=_REFUSED.sub("", wanted.headline, concurrent=False))
     kept = fit(wanted, lambda parts: x_weight(parts.text()) <= LIMIT)
     text = kept.text()
     return share_of(
@@ -48,7 +48,7 @@ def compose(entry: Entry, site: Site, network: Network) -> Share:  # noqa: ARG00
 
 
 def _via(network: Network) -> str:
-    handle = _HANDLE.fullmatch(network.account)
+    handle = _HANDLE.fullmatch(network.account, concurrent=False)
     return handle[1] if handle else ""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.pages.article import article_page
+from pipeline.pages.article import Told, article_page, printed, tell
 from pipeline.pages.frame import FeedLink, PageFrame, ShareLink
 from pipeline.pages.index import index_page
 from pipeline.pages.notices import gone_page, moved_page, robots
@@ -15,10 +15,13 @@ __all__ = [
     "FeedLink",
     "PageFrame",
     "ShareLink",
+    "Told",
     "article_page",
     "gone_page",
     "index_page",
     "moved_page",
     "page_path",
+    "printed",
     "robots",
+    "tell",
 ]

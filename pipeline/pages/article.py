@@ -10,7 +10,7 @@ from markupsafe import Markup
 from pipeline.model.article import Image, Video
 from pipeline.pages import body as bodies
 from pipeline.pages import metadata
-from pipeline.pages.render import is_web, page, zone_of
+from pipeline.pages.render import fragment, is_web, page, zone_of
 from pipeline.pages.words import date_line, words_for
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pipeline.model.article import Article
     from pipeline.model.entry import Entry
+    from pipeline.model.settings import Site
     from pipeline.pages.body import Body
     from pipeline.pages.frame import PageFrame, ShareLink
     from pipeline.pages.words import Words
@@ -62,38 +63,69 @@ def stamp(moment: datetime, zone: ZoneInfo, words: Words) -> Stamp:
     return Stamp(moment.astimezone(zone).isoformat(timespec="seconds"), date_line(moment, zone, words))
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a page says of its article, the same at every mirror with that canonical address: worth keeping between them.
+
+    head  what machines read of it: authors, cards, JSON-LD
+    main  the article itself and its share block
+    """
+
+    language: str
+    headline: str
+    description: str
+    canonical: str
+    rights: str
+    head: Markup
+    main: Markup
+
+
 def article_page(entry: Entry, frame: PageFrame, shares: Sequence[ShareLink]) -> bytes:
-    """The page of one live revision, as UTF-8 HTML. Same arguments, same bytes.
+    """The page of one live revision, as UTF-8 HTML: what it tells, printed in a mirror's frame. Same arguments, same bytes."""
+    return printed(tell(entry, frame.site, frame.canonical(entry.article.url, entry.link), shares), frame)
+
+
+def printed(told: Told, frame: PageFrame) -> bytes:
+    """The page at one mirror.
+
+    Canonical and robots by `frame.seo`: a page kept out of search names no canonical address of another host, because
+    the two contradict each other.
+    """
+    return page("article.html.j2", frame, told.language, told=told)
+
+
+def tell(entry: Entry, site: Site, canonical: str, shares: Sequence[ShareLink]) -> Told:
+    """Everything of the page that no mirror changes.
 
     `body_html` must be sanitised, as `Article` says; every other text is escaped here, and no address
-    but http and https is linked or loaded. Canonical and robots by `frame.seo`: a page kept out of search
-    names no canonical address of another host, because the two contradict each other.
+    but http and https is linked or loaded.
     """
-    article, site = entry.article, frame.site
+    article = entry.article
     words, zone = words_for(article.language), zone_of(site.timezone)
     body = bodies.read(article.body_html)
-    canonical = frame.canonical(article.url, entry.link)
     description = metadata.clipped(article.summary or body.text, metadata.DESCRIPTION_MAX)
     published, updated = stamp(article.published_at, zone, words), stamp(entry.modified_at, zone, words)
-    return page(
-        "article.html.j2",
-        frame,
-        article.language,
+    head = fragment(
+        "told_head.html.j2",
         article=article,
-        canonical=canonical,
-        description=description,
         cards=metadata.cards(entry, site, canonical, description),
-        structured=_structured(entry, frame, canonical, description, body.words),
+        structured=_structured(entry, site, canonical, description, body.words),
+    )
+    main = fragment(
+        "told_main.html.j2",
+        article=article,
+        words=words,
         story=lay_out(article, body),
         published=published,
         updated=updated if entry.modified_at > article.published_at and updated.text != published.text else None,
         corrected=stamp(article.correction.at, zone, words) if article.correction else None,
         shares=tuple(shares),
     )
+    return Told(article.language, article.headline, description, canonical, article.rights, head, main)
 
 
-def _structured(entry: Entry, frame: PageFrame, canonical: str, description: str, words: int) -> tuple[Markup, ...]:
-    made = [metadata.news_article(entry, frame.site, canonical, description, words)]
+def _structured(entry: Entry, site: Site, canonical: str, description: str, words: int) -> tuple[Markup, ...]:
+    made = [metadata.news_article(entry, site, canonical, description, words)]
     if entry.article.section:
         made.append(metadata.breadcrumb(entry.article))
     return tuple(metadata.json_ld(value) for value in made)

@@ -82,3 +82,8 @@ def page(template: str, frame: PageFrame, language: str, **values: object) -> by
     """
     common = {"frame": frame, "language": language, "direction": direction(language), "words": words_for(language)}
     return _environment().get_template(template).render(common | values).encode()
+
+
+def fragment(template: str, **values: object) -> Markup:
+    """A part of a page, for a page's template to print as it is. Raises as `page` does."""
+    return Markup(_environment().get_template(template).render(values))  # noqa: S704, escaped by its template

@@ -6,6 +6,7 @@ SQLite has one writer: whatever is worked out while its lock is held keeps every
 from __future__ import annotations
 
 import json
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ FEW = 3  # of these, in 250 kB
 class Watch:
     """What was done inside write transactions: for each, how many articles; and of what takes time, its names."""
 
-    within: bool = False
+    within: set[int] = field(default_factory=set)  # threads: leases are renewed in one of their own
     sizes: list[int] = field(default_factory=list)
     slow: list[str] = field(default_factory=list)
 
@@ -46,17 +47,17 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     @contextmanager
     def watched(self: Ledger, **options: Any) -> Iterator[Any]:
         with write(self, **options) as tx:
-            seen.within = True
+            seen.within.add(threading.get_ident())
             seen.sizes.append(0)
             try:
                 yield tx
             finally:
-                seen.within = False
+                seen.within.discard(threading.get_ident())
 
     def noted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
             result = real(*arguments, **options)
-            if seen.within and not (isinstance(result, str) and len(result) < 1000):
+            if threading.get_ident() in seen.within and not (isinstance(result, str) and len(result) < 1000):
                 seen.slow.append(name)
             return result
 
