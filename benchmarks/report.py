@@ -99,6 +99,12 @@ def _visible(found: Visible) -> Iterator[Line]:
     ):
         yield Line("visible", f"{what}, p50", found.milliseconds(name, 0.5), "ms")
         yield Line("visible", f"{what}, p95", found.milliseconds(name, 0.95), "ms")
+    for name, what in (
+        ("received", "sent → received"),
+        ("processed", "received → validated and planned"),
+        ("held", "validated → stored in the feed"),
+    ):
+        yield Line("visible", f"of it: {what}, p50", found.milliseconds(name, 0.5), "ms")
 
 
 def _throughput(found: Throughput, floors: Floors | None) -> Iterator[Line]:

@@ -41,6 +41,11 @@ class Visible:
     visible     all three were fetched and show it
     other_feed  the other feed that takes it is settled, too
     last        every one of the fourteen outlets is settled or skipped
+
+    Where the time of `stored` goes, by the instants in the ledger's rows (each is its transaction's beginning):
+    received    the webhook was sent, read and checked, and the transaction that stores it began
+    processed   that commit, the nudge, the claim, schema, house rules and cleaning, until the revision's transaction began
+    held        that commit, the nudge, three documents built and written, until the transaction that settles them began
     """
 
     feed: str
@@ -50,6 +55,9 @@ class Visible:
     visible: tuple[float, ...]
     other_feed: tuple[float, ...]
     last: tuple[float, ...]
+    received: tuple[float, ...]
+    processed: tuple[float, ...]
+    held: tuple[float, ...]
     load: float
 
     def milliseconds(self, name: str, share: float) -> float:
@@ -63,6 +71,9 @@ class _Times:
     visible: float
     other_feed: float
     last: float
+    received: float
+    processed: float
+    held: float
 
 
 def measure(sizes: Sizes) -> Visible:
@@ -80,8 +91,8 @@ def measure(sizes: Sizes) -> Visible:
             times.append(_one(stack, f"v{place}"))
             time.sleep(PAUSE)
         entries = stack.get(f"/{articles.SITE}/feeds/{FEED}.rss")[1].count(b"<item>")
-    lists = [tuple(getattr(t, name) for t in times) for name in ("stored", "visible", "other_feed", "last")]
-    return Visible(FEED, sizes.held, entries, lists[0], lists[1], lists[2], lists[3], began)
+    lists = {name: tuple(getattr(t, name) for t in times) for name in _Times.__dataclass_fields__}
+    return Visible(FEED, sizes.held, entries, **lists, load=began)
 
 
 def _one(stack: Stack, prefix: str) -> _Times:
@@ -91,13 +102,24 @@ def _one(stack: Stack, prefix: str) -> _Times:
     with ExitStack() as opened:
         connections = [opened.enter_context(closing(_connected(stack))) for _ in (*FORMATS, "webhook")]
         ledger = opened.enter_context(closing(stack.ledger()))
-        began = time.perf_counter()
+        began, instant = time.perf_counter(), time.time()
         stack.post(connections.pop(), event, identity)
         stored = _when(ledger, began, identity, f"outlet = '{articles.SITE}/feed:{FEED}'", 1)
         visible = _fetched(connections, identity, began)
         other = _when(ledger, began, identity, f"outlet = '{articles.SITE}/feed:{OTHER}'", 1)
         last = _when(ledger, began, identity, "TRUE", OUTLETS)
-    return _Times(stored, visible, other, last)
+        phases = _phases(ledger, identity, instant)
+    return _Times(stored, visible, other, last, *phases)
+
+
+def _phases(ledger: sqlite3.Connection, cms_id: str, began: float) -> tuple[float, float, float]:
+    """Seconds each from sending to received, on to processed, on to held by the feed."""
+    question = (
+        "SELECT e.received_at, e.processed_at, d.held_at FROM articles a JOIN events e ON e.article_id = a.id "
+        f"JOIN deliveries d ON d.article_id = a.id AND d.outlet = '{articles.SITE}/feed:{FEED}' WHERE a.cms_id = ?"
+    )
+    received, processed, held = (microseconds / 1e6 for microseconds in ledger.execute(question, (cms_id,)).fetchone())
+    return received - began, processed - received, held - processed
 
 
 def _connected(stack: Stack) -> http.client.HTTPConnection:

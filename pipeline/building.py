@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pipeline import networks
@@ -107,7 +108,6 @@ class Builder:
         self._context, self._site, self._base, self._touch = context, site, base, touch
         self._revisions: dict[int, Revision] = {}
         self._entries: dict[tuple[str, int], Rendered] = {}
-        self._plain: dict[str, bytes] = {}
 
     def load(self, tx: Tx, shown: Sequence[Shown]) -> None:
         """Take the entries that are kept, and read the revisions of those that are not in every format."""
@@ -172,13 +172,10 @@ class Builder:
         return made
 
     def _render(self, fmt: Format, head: FeedHead, revision: Revision) -> Rendered:
-        frame = self._plain.get(fmt.name)
-        if frame is None:
-            frame = self._plain[fmt.name] = fmt.frame(head)
         mark = _mark(revision)
         body = fmt.entry(entry_of(revision, mark), head)
         parts = tuple(body.split(fmt.quoted(mark)))
-        return Rendered(parts, contract.read_entry(fmt, frame, body), article_of(revision).url, sum(map(len, parts)))
+        return Rendered(parts, contract.read_entry(fmt, _any_frame(fmt), body), article_of(revision).url, sum(map(len, parts)))
 
     def _links(self, feed: Feed, shown: Sequence[Shown]) -> dict[Callable[[str], bytes], list[bytes]]:
         """Where the entries lead, in every way a format quotes it."""
@@ -230,6 +227,13 @@ class Builder:
             rights=site.rights,
             tombstones=tombstones,
         )
+
+
+@cache
+def _any_frame(fmt: Format) -> bytes:
+    """A document without entries, to read one back from: what stands around it is of no account."""
+    url, text = "https://any.invalid/", "any"
+    return fmt.frame(FeedHead(url, url, url, title=text, description=text, language="en", publisher=text, sections_url=url, updated_at=EPOCH))
 
 
 def _mark(revision: Revision) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import building
 from pipeline.formats import FORMATS
+from pipeline.kit import metrics
 from pipeline.ledger import deliveries, documents
 from pipeline.ledger.documents import Stored
 from pipeline.model.document import Document, DocumentStatus
@@ -132,7 +133,17 @@ class Maker:
         if before and not moved and any(_says_otherwise(d, known.get(d.path)) for d in built.documents):
             updated = max(before, now)
             built = builder.build(feed, seen, updated, "feeds/", known)
+        self._report(feed, built)
         return [] if built.fault else [Stored(document, updated, as_of=seen.as_of) for document in built.documents]
+
+    def _report(self, feed: Feed, built: building.Built) -> None:
+        """What does not meet the contract stays away, and a person is told."""
+        for article, reason in built.left_out.items():
+            metrics.alerts.labels("entry left out").inc()
+            self.context.log.error("entry left out", outlet=self.key, feed=feed.name, article=article, outcome=reason)
+        if built.fault:
+            metrics.alerts.labels("feed held back").inc()
+            self.context.log.error("feed held back", outlet=self.key, feed=feed.name, outcome=built.fault)
 
     def _newest(self, tx: Tx, change: Change) -> list[Revision]:
         """The newest articles whose page stands here, or is put by this run."""

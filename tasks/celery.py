@@ -131,13 +131,17 @@ def _step(step: Step) -> Callable[[Context, Sequence[str]], Run]:
     return run
 
 
-def step_task(step: Step, *, soft: int, hard: int) -> Any:
-    """Register the step `pipeline.<name>` under its own name: run it here, then carry its nudges on. Limits in seconds."""
+def step_task(step: Step, *, soft: int, hard: int, gives_way: float = 0.0) -> Any:
+    """Register the step `pipeline.<name>` under its own name: run it here, then carry its nudges on. Limits in seconds.
+
+    gives_way  seconds it waits first: for what others wait for more, and for what else may come
+    """
 
     @app.task(name=step.value, soft_time_limit=soft, time_limit=hard, max_retries=0, ignore_result=True)
     def task(keys: Sequence[str] = ()) -> None:
         began = time.monotonic()
         outcome = "done"
+        time.sleep(gives_way)
         try:
             carry(_step(step)(room(), _keys(keys)).nudges)
         except PressrunError as error:

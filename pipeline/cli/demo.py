@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,7 @@ from pipeline.model.errors import ConfigError
 from pipeline.rules import schema
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 SECONDS = 60.0
@@ -44,7 +45,7 @@ def command(config: Path | None, *, once: bool, as_json: bool) -> int:
 
 
 def _publish(supervisor: Supervisor) -> sending.Waited:
-    """Post the samples and wait until they are everywhere."""
+    """Post the samples and wait until they are everywhere; what changes one follows when it is out, as a desk's day goes."""
     context = options.context(supervisor.facts.config)
     source = sending.source_of(context, None)
     progress = sending.Progress("articles settled")
@@ -55,11 +56,25 @@ def _publish(supervisor: Supervisor) -> sending.Waited:
 
     now, public_url = rfc3339(context.clock.now()), context.settings.server.public_url
     events = [(file.name, sending.event_from(file, now, public_url)) for file in samples()]
-    sent = [sending.post(context, source, event, supervisor.url, name) for name, event in events]
-    waited = sending.wait(context, sent, SECONDS, meanwhile)
+    sent: list[sending.Sent] = []
+    for turn in turns(events):
+        sent += [sending.post(context, source, event, supervisor.url, name) for name, event in turn]
+        waited = sending.wait(context, sent, SECONDS, meanwhile)
+        if not waited.settled:
+            break
     progress.end()
     context.ledger.close()
     return waited
+
+
+def turns(events: Iterable[tuple[str, dict[str, Any]]]) -> list[list[tuple[str, dict[str, Any]]]]:
+    """(file, event) in groups that hold no article twice, in the order given."""
+    made: list[list[tuple[str, dict[str, Any]]]] = [[]]
+    for name, event in events:
+        if any(event["data"]["id"] == earlier["data"]["id"] for _, earlier in made[-1]):
+            made.append([])
+        made[-1].append((name, event))
+    return made
 
 
 def samples() -> list[Path]:
