@@ -233,7 +233,8 @@ class Builder:
 def _any_frame(fmt: Format) -> bytes:
     """A document without entries, to read one back from: what stands around it is of no account."""
     url, text = "https://any.invalid/", "any"
-    return fmt.frame(FeedHead(url, url, url, title=text, description=text, language="en", publisher=text, sections_url=url, updated_at=EPOCH))
+    head = FeedHead(url, url, url, title=text, description=text, language="en", publisher=text, sections_url=url, updated_at=EPOCH)
+    return fmt.frame(head)
 
 
 def _mark(revision: Revision) -> str:
