@@ -43,8 +43,8 @@ class Context:
     random: Random = field(default_factory=Random)  # jitter and ids; never secrets
     owner: str = ""
     entries: Weighed[tuple[object, ...], Rendered] = field(default_factory=Weighed)
-    revisions: Recent[int, Revision] = field(default_factory=Recent)
-    told: Recent[tuple[object, ...], Told] = field(default_factory=lambda: Recent(150))
+    revisions: Weighed[int, Revision] = field(default_factory=lambda: Weighed(8_000_000))
+    told: Weighed[tuple[object, ...], Told] = field(default_factory=lambda: Weighed(6_000_000))
     shares: Recent[tuple[object, ...], Share] = field(default_factory=lambda: Recent(2000))
     _backends: dict[tuple[int, str], Backend] = field(default_factory=dict)
     _making: threading.Lock = field(default_factory=threading.Lock)

@@ -5,6 +5,7 @@ Nothing here is stored: `mirrors` puts it where it belongs.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,7 @@ class Maker:
         told = self.context.told.get(key)
         if told is None:
             told = tell(building.entry_of(revision, target), self.site, canonical, self._links(revision))
-            self.context.told.put(key, told)
+            self.context.told.put(key, told, sys.getsizeof(told.head) + sys.getsizeof(told.main))
         return told
 
     def _links(self, revision: Revision) -> list[ShareLink]:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 LIMIT = 20.0
 REQUEST = 8.0  # seconds; a request to a mirror takes no longer (`backends.http`), so none begins later than this before the limit
-MOST = 400
+MOST = 200
 ROBOTS = "robots.txt"
 BATCH = 50
 
@@ -181,7 +181,7 @@ def _round(press: _Press, due: Sequence[Due]) -> int:
 
 def _came(press: _Press, taken: Sequence[Due]) -> list[Due]:
     """What became due while the round went on: feeds and index cost the same for one page as for hundreds."""
-    if press.lease.hold.careful or press.deaf or not press.lease.takes_work():
+    if press.lease.hold.careful or press.deaf or len(taken) >= MOST or not press.lease.takes_work():
         return []
     here = {d.article_id for d in taken}
     with press.context.ledger.read() as tx:
@@ -410,7 +410,7 @@ def _back(press: _Press, now: datetime, shared: PressrunError | None) -> datetim
     patient = shared if isinstance(shared, Transient) else Transient(str(shared))
     last = now + outlets.LONGEST_CIRCUIT
     tried = max(0, min(press.lease.hold.circuit_failures, len(delays) - 1))
-    return leasing.again_at(press.context, Kind.MIRROR, tried, now, patient) or last
+    return min(leasing.again_at(press.context, Kind.MIRROR, tried, now, patient) or last, last)
 
 
 def _progress(press: _Press, failures: Sequence[Failure], shared: PressrunError | None, back: datetime | None) -> dict[str, object]:

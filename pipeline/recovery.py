@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import brotli
 
+from pipeline.backends import Seen
 from pipeline.building import feed_key
 from pipeline.formats import FORMATS
 from pipeline.ledger import deliveries, documents, duties
@@ -25,13 +26,14 @@ from pipeline.model.document import DocumentStatus
 from pipeline.model.settings import Kind, outlet_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from sqlalchemy import Row
 
     from pipeline.backends import Backend
     from pipeline.context import Context
+    from pipeline.model.settings import Mirror
 
 
 LOOKS, PAUSE = 10, 0.05
@@ -65,13 +67,20 @@ def check_feeds(context: Context) -> tuple[str, ...]:
     return tuple(broken)
 
 
-def torn(context: Context, row: Row[Any]) -> None:
-    """A mirror's document is missing, or not as long as its row says: unless a run began there meanwhile, make it again."""
+def torn(context: Context, outlet: str, rows: Sequence[Row[Any]]) -> None:
+    """Documents of a mirror are missing, or not what their rows say: unless a run began there meanwhile, make them again."""
     with context.ledger.write(deadline=1.0) as tx:
-        now = documents.one(tx, row.outlet, row.path)
-        if now is not None and (now.status, now.sha256, now.size) == (row.status, row.sha256, row.size):
-            documents.distrust(tx, row.outlet, {row.path: row.article_id})
-            context.log.error("document damaged", outlet=row.outlet, path=row.path)
+        documents.lock_deliveries(tx, outlet, {row.article_id for row in rows if row.article_id is not None})
+        now = {row.path: documents.one(tx, outlet, row.path) for row in rows}
+        same = [row for row in rows if _unchanged(row, now[row.path])]
+        if same:
+            documents.distrust(tx, outlet, {row.path: row.article_id for row in same})
+    for row in same:
+        context.log.error("document damaged", outlet=outlet, path=row.path)
+
+
+def _unchanged(row: Row[Any], now: Row[Any] | None) -> bool:
+    return now is not None and (now.status, now.sha256, now.size) == (row.status, row.sha256, row.size)
 
 
 def check_in(context: Context, kernel: str) -> None:
@@ -100,22 +109,30 @@ def compare(context: Context, ends: float) -> None:
 
 
 def _compare_slice(context: Context, key: str, since: datetime, after: str) -> str | None:
-    """The path up to which is compared now, None at the end. What no backend answers for is left to the next run."""
-    try:
-        site, _, name = context.outlet(key)
-    except KeyError:
-        rows = []  # no longer configured
-    else:
-        backend = context.mirror_backend(key, next(m for m in site.mirrors if m.name == name))
+    """The path up to which is compared now, None at the end, or where nothing can be said here: that is left to the next run."""
+    mirror = _local(context, key)
+    rows: list[Row[Any]] = []
+    if mirror is not None:
+        backend = context.mirror_backend(key, mirror)
         with context.ledger.read() as tx:
             rows = documents.stored_since(tx, key, since, after, SLICE)
-        for row in rows:
-            if _drift(backend, row.path, row):
-                torn(context, row)
+        if rows and not (isinstance(backend, Seen) and backend.seen()):
+            return None  # a folder of another machine, or not mounted here: that nothing stands there says nothing
+        if wrong := [row for row in rows if _drift(backend, row.path, row)]:
+            torn(context, key, wrong)
     path = rows[-1].path if rows else None
     with context.ledger.write() as tx:
         duties.compared(tx, key, since, path)
     return path
+
+
+def _local(context: Context, key: str) -> Mirror | None:
+    """The mirror in a folder with that key; None for one that is no longer configured so."""
+    try:
+        site, _, name = context.outlet(key)
+    except KeyError:
+        return None
+    return next((m for m in site.mirrors if m.name == name and m.backend == "local"), None)
 
 
 @dataclass(frozen=True, slots=True)

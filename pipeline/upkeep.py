@@ -19,7 +19,7 @@ from pipeline.context import boot, kernel, start_time
 from pipeline.kit import metrics
 from pipeline.kit.portions import portions
 from pipeline.ledger import articles, deliveries, documents, duties, events, outlets
-from pipeline.model.errors import FenceLost, Permanent, Transient
+from pipeline.model.errors import FenceLost, PressrunError, Transient
 from pipeline.model.run import Nudge, Run, Step
 from pipeline.model.settings import Kind, outlet_key
 from pipeline.rules import routes
@@ -57,13 +57,20 @@ def run(context: Context, keys: Sequence[str] = ()) -> Run:
         nudges = [*_embargoes(context, ends), *_forgotten(context), *_due(context)]
         # Packing feeds that are about to change again would only take time from those who wait for them.
         made, missed = (0, ()) if nudges else _twins(context, ends)
-        _gauges(context)
-        _sweep(context)
-        _compare(context, ends)
+        _keep_house(context, ends)
         return Run(tuple(dict.fromkeys([*nudges, *missed])), made)
     finally:
         with context.ledger.write() as tx:
             duties.give_back(tx, duties.UPKEEP, owner)
+
+
+def _keep_house(context: Context, ends: float) -> None:
+    """What can wait for the next second. It never takes the nudges with it: who was noted as told would wait 3 s more."""
+    for chore in (_gauges, _sweep, lambda c: _compare(c, ends)):
+        try:
+            chore(context)
+        except PressrunError as error:
+            context.log.warning("upkeep put off", outcome=str(error))
 
 
 def _free_the_dead(context: Context) -> None:
@@ -232,10 +239,7 @@ def _compare(context: Context, ends: float) -> None:
     """After a start of the machine: what local mirrors stored shortly before it stopped. Elsewhere than on Linux nothing tells of one."""
     if name := boot():
         recovery.check_in(context, name)
-    try:
-        recovery.compare(context, ends)
-    except (Transient, Permanent) as error:
-        context.log.warning("comparison put off", outcome=str(error))
+    recovery.compare(context, ends)
 
 
 def _gauges(context: Context) -> None:

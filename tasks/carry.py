@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,11 @@ class _Outage:
         self._lost = 0
         self._away = False
         self._saying = threading.Lock()
+        os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        """What a parent met is not a child's to tell of."""
+        self._lost, self._away, self._saying = 0, False, threading.Lock()
 
     def lost(self, step: Step, count: int, error: Exception) -> None:
         with self._saying:

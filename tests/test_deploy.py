@@ -210,11 +210,11 @@ def test_the_image_holds_only_what_is_locked() -> None:
 
 
 def test_the_origin_and_the_mirrors_are_shared_by_who_needs_them() -> None:
-    """Feeds are written by feeds and upkeep, pages by mirrors; web and Caddy read both."""
+    """Feeds are written by feeds, pages by mirrors; upkeep tidies up and compares in both; web and Caddy read them."""
     seen = {(name, *volume.split(":")[::2]) for name, s in SERVICES.items() for volume in s.get("volumes", []) if volume[0] in "om"}
     writers = {(name, volume) for name, volume, *mode in seen if mode != ["ro"] and name != "migrate"}
     readers = {(name, volume) for name, volume, *mode in seen if mode == ["ro"]}
-    assert writers == {("worker-feeds", "origin"), ("worker-upkeep", "origin"), ("worker-mirrors", "mirrors")}
+    assert writers == {("worker-feeds", "origin"), ("worker-upkeep", "origin"), ("worker-mirrors", "mirrors"), ("worker-upkeep", "mirrors")}
     assert readers == {(name, volume) for name in ("web", "caddy") for volume in ("origin", "mirrors")}
 
 

@@ -71,6 +71,14 @@ def components(path: str) -> tuple[str, ...]:
 
 
 @runtime_checkable
+class Seen(Protocol):
+    """A backend that can tell whether its documents would be found from here."""
+
+    def seen(self) -> bool:
+        """Whether anything was ever put here, as far as can be seen from this process."""
+
+
+@runtime_checkable
 class Sweeping(Protocol):
     """A backend that writers can leave temporary files in."""
 

@@ -57,6 +57,10 @@ class LocalBackend:
                     os.unlink(temporary, dir_fd=folder)
                 raise
 
+    def seen(self) -> bool:
+        """Whether the folder is there and somebody wrote to it under this outlet's fence."""
+        return self._fence.path.exists()
+
     def get(self, path: str) -> bytes | None:
         """The bytes, or None where nothing is stored. Raises Transient, Permanent."""
         with _consequences(path), self._file(path) as descriptor:

@@ -125,7 +125,8 @@ class Supervisor:
         (data / "metrics").mkdir(parents=True)
         (data / "logs").mkdir(parents=True, exist_ok=True)
         for log in (*(data / "logs").glob("*.log"), data / "broker.log"):
-            put_aside(log)
+            with suppress(OSError):  # a full disk, say: no log is worth not starting
+                put_aside(log)
         if self.facts.server:
             self.broker = EmbeddedBroker(data, Path(self.facts.server))
             self.broker.start()

@@ -11,6 +11,7 @@ import fcntl
 import os
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,10 +40,18 @@ class Fence:
         self._turn = threading.Lock()
         self._open: tuple[int, int] | None = None  # (process id, descriptor): a child's copy would share the lock
 
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return Path(self._path)
+
     @contextlib.contextmanager
     def held(self, number: int) -> Iterator[None]:
         """Hold the fence at `number` while the block runs. Raises Stale, TimeoutError, OSError."""
-        if not self._turn.acquire(timeout=_WAIT_SECONDS):
+        turn = self._turn
+        if not turn.acquire(timeout=_WAIT_SECONDS):
+            # A time limit may have ended its holder between taking and keeping it: the next one finds a new turn.
+            self._turn = threading.Lock()
             message = "another thread holds the fence"
             raise TimeoutError(message)
         try:
@@ -53,7 +62,7 @@ class Fence:
             finally:
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
         finally:
-            self._turn.release()
+            turn.release()
 
     def _locked(self) -> int:
         """The descriptor, locked, of the file that stands at the path now."""

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 STEP_SECONDS = 5.0
 ACCEPT_SECONDS = 1.0
 _WAIT, _LONGER_WAIT = 0.001, 0.004
+_TURN = 0.25  # seconds; a transaction aims for 0.005
 _SOON = 4  # so often a step asks again at once; later it leaves the lock, and the processor, to others
 
 
@@ -142,20 +143,22 @@ class Ledger:
     def _turn(self, deadline: float, *, durable: bool) -> Iterator[None]:
         """One writer of a process asks SQLite for its lock, the others wait for that one: asking costs processor time.
 
-        `accept` asks by itself, so that no step of its process comes first. Raises Unavailable after `deadline` seconds.
+        `accept` asks by itself, so that no step of its process comes first. A turn saves time and protects nothing: who does not
+        get it soon goes without, and makes a new one, because a time limit may have ended its holder between taking and keeping it.
         """
         if durable or self._memory or not self.sqlite:
             yield
             return
         with self._making:
             turn = self._turns.setdefault(os.getpid(), threading.Lock())
-        if not turn.acquire(timeout=deadline):
-            metrics.begin_wait.observe(deadline)
-            raise Unavailable(_locked(deadline))
+        mine = turn.acquire(timeout=min(deadline, _TURN))
         try:
             yield
         finally:
-            turn.release()
+            if mine:
+                turn.release()
+            elif self._turns.get(os.getpid()) is turn:
+                self._turns[os.getpid()] = threading.Lock()
 
     def _now(self, connection: Connection) -> datetime:
         if self._own_clock:

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 from referencing import Registry, Resource
 
 from pipeline.model.errors import ConfigError
 from pipeline.model.event import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from jsonschema.exceptions import ValidationError
+    from collections.abc import Iterable, Iterator, Mapping
 
 FORMATS = ("date-time", "uri")
 MOST_PROBLEMS = 100
@@ -42,7 +43,7 @@ def documents() -> Mapping[str, Mapping[str, object]]:
 
 
 @cache
-def _validator(name: str) -> Draft202012Validator:
+def _validator(name: str) -> Any:
     missing = [f for f in FORMATS if f not in FormatChecker.checkers]
     if missing:
         message = f"no checker is installed for the formats {', '.join(missing)}: reinstall with the locked requirements"
@@ -51,7 +52,21 @@ def _validator(name: str) -> Draft202012Validator:
         (str(document["$id"]), Resource.from_contents(document)) for document in documents().values()
     )
     Draft202012Validator.check_schema(documents()[name])
-    return Draft202012Validator(_inlined(documents()[name], name), registry=registry.crawl(), format_checker=FormatChecker(FORMATS))
+    return _Validator(_inlined(documents()[name], name), registry=registry.crawl(), format_checker=FormatChecker(FORMATS))
+
+
+def _pattern(validator: Any, pattern: str, instance: object, _schema: object) -> Iterator[ValidationError]:
+    if validator.is_type(instance, "string") and not _expression(pattern).search(str(instance)):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+@cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    """JSON Schema's patterns are ECMA-262's (core, 6.4), where `$` is the end; Python's also matches before a last line break."""
+    return re.compile(pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern)
+
+
+_Validator = extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
 
 
 def _inlined(node: Any, name: str) -> Any:

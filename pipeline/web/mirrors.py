@@ -70,7 +70,7 @@ def _stored(request: Request, context: Context, backend: Backend, row: Row[Any])
         return _under_way(request, context, backend, row, body)
     if body is None or len(body) != row.size:
         with contextlib.suppress(Unavailable):
-            recovery.torn(context, row)
+            recovery.torn(context, row.outlet, [row])
         return _damaged()
     return _respond(request, context, row, body)
 

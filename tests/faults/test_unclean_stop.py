@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pipeline import recovery, upkeep
 from pipeline.ledger import duties
+from pipeline.model.errors import Unavailable
 from tests.support.mirrors import KEY, story
 
 if TYPE_CHECKING:
@@ -79,6 +81,48 @@ def test_only_what_was_stored_since_the_last_sign_of_life_is_looked_at(newsroom:
     newsroom.clock.move(5)
     newsroom.drain()
     assert [bool(file.read_bytes()) for file in torn] == [False, True]
+
+
+def test_where_the_folder_cannot_be_seen_nothing_is_concluded(newsroom: Newsroom) -> None:
+    """It may be another machine's, or not mounted here; whoever sees it goes on."""
+    published(newsroom, "a-1", "a-2")
+    page(newsroom, "a-1").write_bytes(b"torn")
+    there = newsroom.context.settings.data / "mirrors"
+    away = there.rename(there.with_name("elsewhere"))
+    recovery.check_in(newsroom.context, "the second kernel")
+    upkeep.run(newsroom.context)
+    assert set(newsroom.states().values()) == {"settled"}
+    assert compared(newsroom) == [KEY]
+    away.rename(there)
+    newsroom.drain()
+    newsroom.drain()  # the first one's upkeep looks for work before it compares
+    assert page(newsroom, "a-1").read_bytes() != b"torn"
+    assert compared(newsroom) == []
+
+
+def test_a_mirror_that_is_no_folder_any_more_is_not_compared(newsroom: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking over a network, page by page, is not what a second of upkeep is for."""
+    published(newsroom, "a-1")
+    recovery.check_in(newsroom.context, "the second kernel")
+    site = newsroom.context.settings.sites[0]
+    moved = replace(site, mirrors=tuple(replace(m, backend="http", target="http://127.0.0.1:9/") for m in site.mirrors))
+    newsroom.context.settings = replace(newsroom.context.settings, sites=(moved,))
+    monkeypatch.setattr(type(newsroom.context), "mirror_backend", lambda *_: pytest.fail("it was asked"))
+    recovery.compare(newsroom.context, newsroom.context.clock.monotonic() + 1)
+    assert compared(newsroom) == []
+
+
+def test_a_chore_that_fails_leaves_the_nudges(newsroom: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was nudged is noted already, and would not be for 3 s more."""
+    published(newsroom, "a-1")
+    newsroom.send("published", story("a-2"))
+
+    def locked(*_: object) -> None:
+        message = "the ledger was locked"
+        raise Unavailable(message)
+
+    monkeypatch.setattr(recovery, "compare", locked)
+    assert upkeep.run(newsroom.context).nudges
 
 
 def test_a_killed_process_begins_no_comparison(newsroom: Newsroom) -> None:
