@@ -92,11 +92,12 @@ def _rendered(
     """The documents, and the instant they call their last change: of the deliveries made live, or now if anything else changed them."""
     before = lease.hold.changed_at
     shown = {place.article_id for place in seen.shown}
-    moved = [d.live_at for d in due if d.article_id in shown or d.held_present]
+    moved = [d.live_at for d in due if d.article_id in shown]
     updated = max([t for t in (before, *moved) if t], default=now)
     built = builder.build(feed, seen, updated, folder, known)
     if before and not moved and any(_differs(d, known) for d in built.documents):
-        updated = max(now, before)
+        left = [d.live_at for d in due if d.shown]
+        updated = max([before, *left]) if left else max(now, before)
         built = builder.build(feed, seen, updated, folder, known)
     return built, updated
 
@@ -136,6 +137,8 @@ def _settle(
     good = [Settled(d, _place(d, built.shown), url) for d in due if d.article_id not in left_out]
     with context.ledger.write() as tx:
         deliveries.settle(tx, lease.key, good)
+        if lease.hold.circuit_failures:
+            deliveries.hasten(tx, lease.key)
         deliveries.fail(tx, lease.key, [Failure(d, "left out", left_out[d.article_id], None) for d in due if d.article_id in left_out])
         deliveries.record(tx, lease.key, [(s.due.article_id, 0, "settled", "") for s in good if s.due.attempts])
         documents.put(tx, lease.key, [documents.Stored(d, updated, as_of=seen.as_of) for d in changed])
@@ -156,7 +159,7 @@ def _place(due: Due, shown: Collection[int]) -> str:
 def _measure(key: str, good: Sequence[Settled], left_out: Mapping[int, str], now: datetime) -> None:
     metrics.deliveries.labels(key, "settled").inc(len(good))
     metrics.deliveries.labels(key, "failed").inc(len(left_out))
-    for settled in good:
+    for settled in (s for s in good if not s.due.again):
         metrics.delivery_seconds.labels(key).observe(max(0.0, (now - settled.due.wanted_at).total_seconds()))
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pipeline import building, leasing
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 LIMIT = 20.0
 REQUEST = 8.0  # seconds; a request to a mirror takes no longer (`backends.http`), so none begins later than this before the limit
+MOST_PATIENT = 3600.0  # seconds
 MOST = 200
 ROBOTS = "robots.txt"
 BATCH = 50
@@ -356,6 +358,8 @@ def _settle(press: _Press, taken: Sequence[Due], stored: Sequence[Stored], share
         deliveries.settle(tx, press.key, [Settled(d, LIVE if d.present else GONE, _url(press, d)) for d in good])
         deliveries.fail(tx, press.key, failures)
         ill = press.lease.hold.circuit_failures > 0
+        if ill and shared is None and not press.stopped:
+            deliveries.hasten(tx, press.key)
         deliveries.record(tx, press.key, [(d.article_id, 0, "settled", "") for d in good if d.attempts or ill])
         documents.put(tx, press.key, sorted(stored, key=lambda s: s.document.path))
         _account(press, tx, good, shared)
@@ -402,15 +406,16 @@ def _account(press: _Press, tx: Tx, good: Sequence[Due], shared: PressrunError |
 def _back(press: _Press, now: datetime, shared: PressrunError | None) -> datetime | None:
     """When to come back to a mirror that does not take what all its articles share; None where it does, or was not asked.
 
-    By how often it failed, not by what any article met; and no interval is longer than the circuit's, which is what waits.
+    Soon, by how often it failed and not by what any article met: it is the circuit that waits, and lets one request through.
+    A mirror that names a time itself (Retry-After) is left alone until then, for an hour at most.
     """
     if shared is None or isinstance(shared, _NotBegun):
         return None
-    delays = [seconds for seconds in press.context.settings.retries.of(Kind.MIRROR) if seconds <= outlets.LONGEST_CIRCUIT.total_seconds()]
-    patient = shared if isinstance(shared, Transient) else Transient(str(shared))
-    last = now + outlets.LONGEST_CIRCUIT
-    tried = max(0, min(press.lease.hold.circuit_failures, len(delays) - 1))
-    return min(leasing.again_at(press.context, Kind.MIRROR, tried, now, patient) or last, last)
+    bounds = press.context.settings.limits
+    delays = sorted(s for s in press.context.settings.retries.of(Kind.MIRROR) if s <= bounds.circuit_seconds) or [bounds.circuit_seconds]
+    delay = delays[min(press.lease.hold.circuit_failures, len(delays) - 1)] * (0.8 + 0.4 * press.context.random.random())
+    asked = min((shared.retry_after if isinstance(shared, Transient) else None) or 0.0, MOST_PATIENT)
+    return now + timedelta(seconds=max(delay, asked))
 
 
 def _progress(press: _Press, failures: Sequence[Failure], shared: PressrunError | None, back: datetime | None) -> dict[str, object]:
@@ -425,7 +430,7 @@ def _progress(press: _Press, failures: Sequence[Failure], shared: PressrunError 
 def _measure(press: _Press, good: Sequence[Due], bad: Sequence[Due], now: datetime) -> None:
     metrics.deliveries.labels(press.key, "settled").inc(len(good))
     metrics.deliveries.labels(press.key, "failed").inc(len(bad))
-    for due in good:
+    for due in (d for d in good if not d.again):
         metrics.delivery_seconds.labels(press.key).observe(max(0.0, (now - due.wanted_at).total_seconds()))
     for due in bad:
         press.context.log.warning("delivery failed", outlet=press.key, article=due.article_id, outcome=str(press.failed[due.article_id]))

@@ -76,7 +76,7 @@ def _batch(context: Context, lease: Lease, site: Site, network: Network, due: Se
         now = tx.now
     metrics.deliveries.labels(lease.key, "settled").inc(len(good))
     metrics.deliveries.labels(lease.key, "failed").inc(len(bad))
-    for settled in good:
+    for settled in (s for s in good if not s.due.again):
         metrics.delivery_seconds.labels(lease.key).observe(max(0.0, (now - settled.due.wanted_at).total_seconds()))
     for failure in bad:
         context.log.error("delivery failed", outlet=lease.key, article=failure.due.article_id, outcome=failure.answer)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Integer, Text, and_, bindparam, case, cast, func, literal, null, or_, select, text, update
+from sqlalchemy import Integer, Text, and_, bindparam, case, cast, false, func, literal, null, or_, select, text, update
 
 from pipeline.ledger import tables as t
 from pipeline.ledger.types import Instant
@@ -111,7 +111,11 @@ def _upsert(*, keep: bool, postgres: bool) -> Executable:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """One delivery to make. `wanted` is the revision's row id."""
+    """One delivery to make. `wanted` is the revision's row id.
+
+    shown  whether the outlet's documents may hold an earlier one: it was not beyond them, nor gone
+    again  the outlet holds this very revision: it is only made anew
+    """
 
     article_id: int
     wanted: int
@@ -121,7 +125,8 @@ class Due:
     strikes: int
     wanted_at: datetime
     live_at: datetime
-    held_present: bool
+    shown: bool
+    again: bool
 
 
 def due(tx: Tx, outlet: str, most: int) -> tuple[Due, ...]:
@@ -133,8 +138,10 @@ def due(tx: Tx, outlet: str, most: int) -> tuple[Due, ...]:
 @cache
 def _due() -> Executable:
     d = t.deliveries.c
+    shown = and_(d.held_present, func.coalesce(d.place, "") != BEYOND)
+    again = func.coalesce(and_(d.held == d.wanted, d.held_present == d.wanted_present), false())
     return (
-        select(d.article_id, d.wanted, d.wanted_number, d.wanted_present, d.attempts, d.strikes, d.wanted_at, d.live_at, d.held_present)
+        select(d.article_id, d.wanted, d.wanted_number, d.wanted_present, d.attempts, d.strikes, d.wanted_at, d.live_at, shown, again)
         .where(d.outlet == bindparam("outlet"), is_due())
         .order_by(d.strikes, d.next_attempt_at, d.article_id)
         .limit(bindparam("most"))
@@ -160,6 +167,11 @@ class Settled:
     place: str
     url: str = ""
 
+    @property
+    def reason(self) -> str | None:
+        """What a person should know of it; None: what was known already, of what is gone."""
+        return None if self.place == GONE else "It is older than what this outlet shows." if self.place == BEYOND else ""
+
 
 def settle(tx: Tx, outlet: str, rows: Iterable[Settled]) -> None:
     """Held is now what was wanted; a row whose `wanted` moved on meanwhile keeps waiting, but what is held is noted."""
@@ -167,8 +179,8 @@ def settle(tx: Tx, outlet: str, rows: Iterable[Settled]) -> None:
     tx.each(
         _settle(),
         [
-            {"a": s.due.article_id, "w": s.due.wanted, "n": s.due.number, "p": s.due.present, "pl": s.place, "u": s.url, **values}
-            for s in sorted(rows, key=lambda settled: settled.due.article_id)
+            {"a": d.article_id, "w": d.wanted, "n": d.number, "p": d.present, "pl": s.place, "u": s.url, "r": s.reason, **values}
+            for d, s in sorted(((s.due, s) for s in rows), key=lambda pair: pair[0].article_id)
         ],
     )
 
@@ -177,6 +189,7 @@ def settle(tx: Tx, outlet: str, rows: Iterable[Settled]) -> None:
 def _settle() -> Executable:
     d = t.deliveries.c
     same = and_(d.wanted == bindparam("w"), d.wanted_present == bindparam("p"))
+    held = func.coalesce(and_(d.held == bindparam("w"), d.held_present == bindparam("p")), false())
     return (
         update(t.deliveries)
         .where(d.outlet == bindparam("o"), d.article_id == bindparam("a"))
@@ -184,7 +197,9 @@ def _settle() -> Executable:
             held=bindparam("w"),
             held_number=bindparam("n"),
             held_present=bindparam("p"),
-            held_at=case((same, bindparam("now", type_=Instant)), else_=d.held_at),
+            # What was held already, and is only made anew, is held since then.
+            held_at=case((and_(same, or_(d.held_at.is_(None), ~held)), bindparam("now", type_=Instant)), else_=d.held_at),
+            reason=case((bindparam("r", type_=Text).is_not(None), bindparam("r", type_=Text)), else_=d.reason),
             state=case((same, literal(SETTLED)), else_=d.state),
             next_attempt_at=case((same, cast(null(), Instant)), else_=d.next_attempt_at),
             attempts=case((same, literal(0, Integer)), else_=d.attempts),
@@ -323,10 +338,17 @@ def unsettled_counts(tx: Tx) -> list[tuple[str, str, int]]:
     return [(row[0], row[1], row[2]) for row in rows]
 
 
+def hasten(tx: Tx, outlet: str) -> None:
+    """The outlet answers again: what waited for nothing else (no attempt of its own is spent) is due at once."""
+    d = t.deliveries.c
+    waits = and_(d.outlet == outlet, d.state == RETRYING, d.attempts == 0, d.next_attempt_at > tx.now)
+    tx.run(update(t.deliveries).where(waits).values(next_attempt_at=tx.now))
+
+
 def again(tx: Tx, outlet: str, articles: Sequence[int] | None = None) -> int:
     """Have an outlet make what it holds (of these articles, or all) once more; answers how many."""
     d = t.deliveries.c
-    which = d.held_present if articles is None else d.article_id.in_(articles)
+    which = d.held.is_not(None) if articles is None else d.article_id.in_(articles)
     done = tx.run(
         update(t.deliveries)
         .where(d.outlet == outlet, which, d.wanted.is_not(None), d.state == SETTLED)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LEASE = timedelta(seconds=5)
 NUDGE_PAUSE = timedelta(seconds=3)
-LONGEST_CIRCUIT = timedelta(hours=1)
+LONGEST_CIRCUIT = timedelta(minutes=5)  # one request in that time harms nobody, and who is back is not kept waiting
 
 
 @dataclass(frozen=True, slots=True)

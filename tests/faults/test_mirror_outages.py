@@ -184,3 +184,25 @@ def test_a_mirror_in_order_counts_no_attempts(remote: Newsroom) -> None:
     mirrors.run(remote.context, [KEY])
     with remote.context.ledger.read() as tx:
         assert tx.value(select(func.count()).select_from(tables.attempts)) == 0
+
+
+def test_one_answer_brings_everything_that_waited_for_the_mirror(remote_over_each: Newsroom, server: PutServer) -> None:
+    """After minutes or hours: within five minutes of its return a request goes through, and nobody waits for a time of its own."""
+    room = remote_over_each
+    names = [f"a-{number}" for number in range(6)]
+    room.send("published", story("gone"))
+    room.drain()
+    server.fault = Fault.ERROR
+    for name in names:
+        room.send("published", story(name))
+        room.drain()
+        room.clock.move(7)
+    room.send("withdrawn", {"id": "gone"})
+    for _ in range(20):
+        room.drain()
+        room.clock.move(61)
+    assert "settled" not in {row.state for row in rows(room.context).values()}
+    server.fault = Fault.NONE
+    room.clock.move(5 * 60)
+    room.drain()
+    assert {row.state for row in rows(room.context).values()} == {"settled"}
