@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pipeline import building, leasing
 from pipeline.formats import FORMATS
 from pipeline.kit import metrics
-from pipeline.ledger import deliveries, documents, outlets
+from pipeline.ledger import deliveries, documents
 from pipeline.ledger.deliveries import BEYOND, GONE, LIVE, Failure, Settled
 from pipeline.model.document import Document, DocumentStatus
 from pipeline.model.errors import Permanent, PressrunError, Transient
@@ -137,13 +137,12 @@ def _settle(
     good = [Settled(d, _place(d, built.shown), url) for d in due if d.article_id not in left_out]
     with context.ledger.write() as tx:
         deliveries.settle(tx, lease.key, good)
-        if lease.hold.circuit_failures:
-            deliveries.hasten(tx, lease.key)
+        lease.hasten(tx)
         deliveries.fail(tx, lease.key, [Failure(d, "left out", left_out[d.article_id], None) for d in due if d.article_id in left_out])
         deliveries.record(tx, lease.key, [(s.due.article_id, 0, "settled", "") for s in good if s.due.attempts])
         documents.put(tx, lease.key, [documents.Stored(d, updated, as_of=seen.as_of) for d in changed])
         documents.topics(tx, lease.key, {site.feeds_base + d.path.rpartition("/")[2]: d for d in changed}, updated)
-        outlets.worked(tx, lease.hold)
+        lease.worked(tx)
         # The outlet's row comes last, as in a plan; a lost fence rolls all of this back.
         lease.guard(tx, held_seq=lease.hold.wanted_seq, changed_at=updated, next_edge_at=seen.next_edge, suspect=None)
         now = tx.now
@@ -171,7 +170,7 @@ def _fail(context: Context, lease: Lease, due: Sequence[Due], error: Exception, 
     cause = error if isinstance(error, PressrunError) else Transient(f"The origin could not be written: {error}")
     metrics.alerts.labels("feed held back").inc()
     context.log.error("feed held back", outlet=lease.key, outcome=str(cause))
-    limits, delays = context.settings.limits, context.settings.retries.of(Kind.FEED)
+    delays = context.settings.retries.of(Kind.FEED)
     with context.ledger.write() as tx:
         last = tx.now + timedelta(seconds=delays[-1])
         patient = cause if isinstance(cause, Transient) else Transient(str(cause))
@@ -182,4 +181,4 @@ def _fail(context: Context, lease: Lease, due: Sequence[Due], error: Exception, 
         soon = {} if due else {"next_edge_at": tx.now + timedelta(seconds=delays[0])}
         lease.guard(tx, held_seq=lease.hold.wanted_seq, **soon)
         if isinstance(cause, Transient):
-            outlets.failed_once_more(tx, lease.hold, limits.circuit_failures, limits.circuit_seconds)
+            lease.failed(tx)

@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pipeline.kit import metrics
+from pipeline.kit.clock import rfc3339
 from pipeline.ledger import deliveries, outlets
 from pipeline.model.errors import FenceLost, PressrunError, Transient
 from pipeline.model.run import Nudge, Run
@@ -43,6 +44,7 @@ class Lease:
     ends: float
     limit: float
     broken: bool = False  # set by a run that saw more than it mended: whoever comes next must be careful
+    circuit: str = ""  # what this run made of it, told when the run has ended
 
     @property
     def key(self) -> str:
@@ -58,6 +60,24 @@ class Lease:
         if not outlets.progress(tx, self.hold, values or {"fence": self.hold.fence}):
             message = f"somebody else took over {self.key}"
             raise FenceLost(message)
+
+    def failed(self, tx: Tx, times: int = 1) -> None:
+        """The outlet itself failed, so often: after some of it in a row it is left alone for a while."""
+        bounds = self.context.settings.limits
+        for _ in range(times):
+            until = outlets.failed_once_more(tx, self.hold, bounds.circuit_failures, bounds.circuit_seconds)
+            self.circuit = f"open until {rfc3339(until)}" if until else ""
+
+    def hasten(self, tx: Tx) -> None:
+        """It takes things again: what waited only for that is due now. Deliveries come first in a settling, `worked` comes last."""
+        if self.hold.circuit_failures:
+            deliveries.hasten(tx, self.key)
+
+    def worked(self, tx: Tx) -> None:
+        """It took something: it is left alone no longer."""
+        if self.hold.circuit_failures >= self.context.settings.limits.circuit_failures:
+            self.circuit = "closed"
+        outlets.worked(tx, self.hold)
 
     def touch(self, article_id: int) -> None:
         """Careful runs: commit what is touched next. Raises FenceLost."""
@@ -91,6 +111,8 @@ def lease(context: Context, key: str, limit: float) -> Iterator[Lease | None]:
                 _catch_up(context, key, error)
             raise
         # Any other error leaves the lease as a crash would: the next run is careful and finds out who causes it.
+    if held.circuit:
+        context.log.warning("circuit", outlet=key, outcome=held.circuit)
     if held.broken:
         _abandon(context, hold)
     else:

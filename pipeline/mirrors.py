@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import building, leasing
 from pipeline.kit import limits, metrics
-from pipeline.ledger import deliveries, documents, outlets, revisions
+from pipeline.ledger import deliveries, documents, revisions
 from pipeline.ledger.deliveries import GONE, LIVE, Failure, Settled
 from pipeline.ledger.documents import Stored
 from pipeline.mirror_documents import MARKER, TEXT, Change, Maker, differs, frame
@@ -357,9 +357,9 @@ def _settle(press: _Press, taken: Sequence[Due], stored: Sequence[Stored], share
         failures = [_failure(press, d, tx.now, shared, back) for d in bad]
         deliveries.settle(tx, press.key, [Settled(d, LIVE if d.present else GONE, _url(press, d)) for d in good])
         deliveries.fail(tx, press.key, failures)
+        if shared is None and not press.stopped:
+            press.lease.hasten(tx)
         ill = press.lease.hold.circuit_failures > 0
-        if ill and shared is None and not press.stopped:
-            deliveries.hasten(tx, press.key)
         deliveries.record(tx, press.key, [(d.article_id, 0, "settled", "") for d in good if d.attempts or ill])
         documents.put(tx, press.key, sorted(stored, key=lambda s: s.document.path))
         _account(press, tx, good, shared)
@@ -394,13 +394,11 @@ def _hiccups(errors: Iterable[PressrunError | None]) -> list[Transient]:
 def _account(press: _Press, tx: Tx, good: Sequence[Due], shared: PressrunError | None) -> None:
     """Tell the circuit how the mirror answered in this round."""
     if press.stopped or _hiccups([shared]):
-        bounds = press.context.settings.limits
         times = max(1, min(press.streak, press.bound) - press.counted)
         press.counted += times
-        for _ in range(times):
-            outlets.failed_once_more(tx, press.lease.hold, bounds.circuit_failures, bounds.circuit_seconds)
+        press.lease.failed(tx, times)
     elif good or press.answered or not press.failed:
-        outlets.worked(tx, press.lease.hold)
+        press.lease.worked(tx)
 
 
 def _back(press: _Press, now: datetime, shared: PressrunError | None) -> datetime | None:

@@ -141,16 +141,20 @@ def to_nudge(tx: Tx, among: Collection[str]) -> tuple[tuple[str, str], ...]:
     return tuple((row.kind, row.key) for row in rows)
 
 
-def failed_once_more(tx: Tx, hold: Hold, most: int, seconds: int) -> None:
-    """Count a failure of the outlet itself; from the `most`-th in a row on its circuit is open, each time for twice as long."""
+def failed_once_more(tx: Tx, hold: Hold, most: int, seconds: int) -> datetime | None:
+    """Count a failure of the outlet itself; from the `most`-th in a row on its circuit is open, each time for twice as long.
+
+    Answers until when it is open now, None while it is closed.
+    """
     o = t.outlets.c
     count = tx.value(select(o.circuit_failures).where(mine(hold)))
     if count is None:
-        return
+        return None
     count += 1
     length = timedelta(seconds=seconds) * 2 ** max(0, min(count - most, 10))
     until = tx.now + min(length, LONGEST_CIRCUIT) if count >= most else None
     tx.run(update(t.outlets).where(mine(hold)).values(circuit_failures=count, circuit_until=until))
+    return until
 
 
 def worked(tx: Tx, hold: Hold) -> None:
