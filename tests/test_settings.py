@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pipeline import settings as settings_file
 from pipeline.context import register
 from pipeline.model.errors import ConfigError
+from pipeline.rules import schema
 from tests.conftest import CONFIG, SECRET, article, open_newsroom, settings_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.conftest import Newsroom
@@ -41,6 +42,40 @@ WRONG = {
     "missing field": ('tag_host = "example.org"\n', "", 8, "required"),
     "reserved": ("sites.demo", "sites.api", 8, "taken"),
 }
+
+
+def patterns(node: object) -> Iterator[dict[str, Any]]:
+    """Every subschema with a pattern."""
+    if isinstance(node, dict):
+        if isinstance(node.get("pattern"), str):
+            yield node
+        for inner in node.values():
+            yield from patterns(inner)
+    elif isinstance(node, list):
+        for inner in node:
+            yield from patterns(inner)
+
+
+def test_no_form_is_told_as_an_expression(tmp_path: Path) -> None:
+    """A person who mistyped an option is told in words what stands there."""
+    for where in patterns(schema.documents()["config.v1.json"]):
+        assert where["pattern"] in schema.PATTERNS or where.get("description"), where
+    with pytest.raises(ConfigError, match=r"server\.allow_hosts\.0: “127\.0\.0\.1” is not in the form expected here: host:port, such as"):
+        settings_in(tmp_path, CONFIG.replace("port = 8499", 'port = 8499\nallow_hosts = ["127.0.0.1"]'))
+    with pytest.raises(ConfigError, match="feeds_url: “x” is not in the form expected here: an http or https URL that ends with a slash"):
+        settings_in(tmp_path, CONFIG.replace('language = "en"', 'language = "en"\nfeeds_url = "x"'))
+
+
+def test_an_address_below_an_outlet_follows_the_configuration(tmp_path: Path) -> None:
+    """Of an outlet it no longer has, and of what was never put anywhere, only the ledger knows."""
+    settings = settings_in(tmp_path)
+    gone = "https://old.test/x-aaaaaaaaaa/"
+    assert settings.address("demo/mirror:one", gone) == "http://127.0.0.1:8499/mirrors/demo/one/x-aaaaaaaaaa/"
+    assert settings.address("demo/feed:all", "https://old.test/all.rss") == "http://127.0.0.1:8499/demo/feeds/all.rss"
+    assert settings.address("demo/network:x", "https://old.test/a.json") == "http://127.0.0.1:8499/demo/shares/a.json"
+    assert settings.address("demo/mirror:two", gone) == gone
+    assert settings.address("other/mirror:one", gone) == gone
+    assert settings.address("demo/mirror:one", "") == ""
 
 
 @pytest.mark.parametrize("name", WRONG)

@@ -15,6 +15,7 @@ from pipeline.model.errors import ConfigError
 from pipeline.rules import schema
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterable
     from pathlib import Path
 
@@ -34,28 +35,43 @@ def command(config: Path | None, *, once: bool, as_json: bool) -> int:
     os.environ["PRESSRUN_PORT"] = str(facts.port)  # for the children and for this run: the configuration keeps its own
     stop = stopped_by_signals()
     with Supervisor(facts) as supervisor:
-        supervisor.wait_until_ready()
+        if not supervisor.wait_until_ready(stop):
+            raise click.Abort
         if not as_json:
             click.echo("\n".join(greeting))
-        waited = _publish(supervisor)
+        waited = _publish(supervisor, stop)
         options.echo_json(waited.to_json()) if as_json else sending.show(waited)
+        if not once and not as_json:
+            click.echo("\n".join(["", *closing(waited)]))
         while not once and not stop.wait(0.5):
             supervisor.look()
     return 0 if sending.is_good(waited) else NO
 
 
-def _publish(supervisor: Supervisor) -> sending.Waited:
+def closing(waited: sending.Waited) -> list[str]:
+    """Where to look now: a page at a mirror, a feed, both of something that is out; and how it ends."""
+    there = [o for article in waited.articles if article.state == "live" for o in article.outlets if o.state == "settled" and not o.gone]
+    lines = []
+    for kind, words in (("mirror", "Open a page at a mirror:"), ("feed", "Read a feed:")):
+        url = next((o.url for o in there if f"/{kind}:" in o.outlet), "")
+        lines += [f"{words:<25}{url}"] if url else []
+    return [*lines, "It all stays up until Ctrl-C."]
+
+
+def _publish(supervisor: Supervisor, stop: threading.Event) -> sending.Waited:
     """Post the samples and wait until they are everywhere; what changes one follows when it is out, as a desk's day goes."""
     context = options.context(supervisor.facts.config)
     source = sending.source_of(context, None)
     progress = sending.Progress("articles settled")
 
     def meanwhile(done: int, of: int) -> None:
+        if stop.is_set():
+            raise click.Abort
         supervisor.look()
         progress(done, of)
 
-    now, public_url = rfc3339(context.clock.now()), context.settings.server.public_url
-    events = [(file.name, sending.event_from(file, now, public_url)) for file in samples()]
+    now = rfc3339(context.clock.now())
+    events = [(file.name, sending.event_from(file, now, context.settings)) for file in samples()]
     sent: list[sending.Sent] = []
     for turn in turns(events):
         sent += [sending.post(context, source, event, supervisor.url, name) for name, event in turn]

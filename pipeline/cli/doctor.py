@@ -13,7 +13,7 @@ import click
 from pipeline.cli import NO, UNREACHABLE, options
 from pipeline.cli.start import quiet
 from pipeline.context import open_context
-from pipeline.ledger import duties
+from pipeline.ledger import duties, views
 from pipeline.ledger.upgrade import current, newest
 from pipeline.model.errors import PressrunError, Unavailable
 from tasks import broker
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @options.config
 @options.as_json
 def command(*, config: Path | None, as_json: bool) -> int:
-    """Look at Python, configuration, folders, ledger, broker and workers; say what to do about each fault."""
+    """Look at Python, configuration, folders, ledger, broker, workers and outlets; say what to do about each fault."""
     quiet()
     context = open_context(config)
     checks: list[tuple[str, Callable[[Context], str]]] = [
@@ -37,6 +37,7 @@ def command(*, config: Path | None, as_json: bool) -> int:
         ("ledger", _ledger),
         ("broker", _broker),
         ("workers", _workers),
+        ("outlets", _outlets),
     ]
     worst, results = 0, []
     for name, check in checks:
@@ -101,3 +102,14 @@ def _workers(context: Context) -> str:
         message = f"no worker since {seen or 'ever'}: start `pressrun up`, or `celery -A tasks worker`"
         raise Unavailable(message)
     return f"seen {(now - seen).total_seconds():.1f} s ago"
+
+
+def _outlets(context: Context) -> str:
+    """Each that gets nothing now. One that is paused is so because a person wished it: said, and no fault."""
+    with context.ledger.read() as tx:
+        left = views.left_alone(tx).values()
+    told = "; ".join(f"{one.outlet}: {one.reason}" for one in left)
+    if any(not one.paused for one in left):
+        message = f"{told.rstrip('.')}. See that it answers: it goes on by itself then"
+        raise PressrunError(message)
+    return told or "every circuit is closed, none is paused"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline import settings as settings_file
-from pipeline.cli.sending import event_from
+from pipeline.cli.sending import event_from, is_bare
+from pipeline.kit import strictjson
 from pipeline.kit.clock import SystemClock, rfc3339
 from pipeline.ledger.events import Claimed
 from pipeline.model.errors import ConfigError
@@ -47,8 +48,8 @@ def decision(where: Room, file: Path) -> Decision:
     """What `validate` would decide about a file if it came in now."""
     now = SystemClock().now()
     body = file.read_bytes()
-    if _is_bare(file):
-        body = json.dumps(event_from(file, rfc3339(now), where.settings.server.public_url), ensure_ascii=False).encode()
+    if _is_bare(body, where.settings.limits.json_depth):
+        body = json.dumps(event_from(file, rfc3339(now), where.settings), ensure_ascii=False).encode()
     event = Claimed(id=1, event_id="ev_offline", body=body, received_at=now, strikes=0, size=len(body))
     most = where.settings.limits.body_bytes
     if len(body) > most:
@@ -57,9 +58,9 @@ def decision(where: Room, file: Path) -> Decision:
     return decide(where.source, where.site, event, depth=where.settings.limits.json_depth)
 
 
-def _is_bare(file: Path) -> bool:
+def _is_bare(body: bytes, depth: int) -> bool:
+    """What cannot be read is not: `decide` says what is wrong with it."""
     try:
-        content = json.loads(file.read_bytes())
-    except (ValueError, RecursionError):
+        return is_bare(strictjson.loads(body, max_depth=depth))
+    except strictjson.BadJson:
         return False
-    return isinstance(content, dict) and "data" not in content and "type" not in content

@@ -31,8 +31,8 @@ def command(files: tuple[Path, ...], source: str | None, *, wait: bool, seconds:
     context = options.context(config)
     sender = sending.source_of(context, source)
     url, now = sending.local_url(context), rfc3339(context.clock.now())
-    public_url = context.settings.server.public_url
-    sent = [sending.post(context, sender, sending.event_from(file, now, public_url), url, str(file)) for file in files]
+    events = [(str(file), sending.event_from(file, now, context.settings)) for file in files]  # all are read before one is sent
+    sent = [sending.post(context, sender, event, url, file) for file, event in events]
     if not wait:
         for item in sent:
             if not as_json:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.kit import signatures
+from pipeline.kit import signatures, strictjson
 from pipeline.kit.clock import rfc3339
 from pipeline.kit.http import Answer, Http, HttpRefused, HttpUnreachable
 from pipeline.ledger import views
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pipeline.context import Context
     from pipeline.ledger.views import ArticleStatus, OutletStatus
-    from pipeline.model.settings import Source
+    from pipeline.model.settings import Settings, Source
 
 LOOK = 0.05
 PATIENCE = 5.0  # seconds; a supervisor starts a web process again within two
@@ -83,19 +83,26 @@ def source_of(context: Context, name: str | None) -> Source:
     return found
 
 
-def event_from(path: Path, now: str, public_url: str) -> dict[str, Any]:
+def event_from(path: Path, now: str, settings: Settings) -> dict[str, Any]:
     """The event in a file; a bare article is wrapped as article.published of now. Raises ConfigError.
 
-    The samples' pictures are named as those at `public_url`, the instance's own.
+    What could not be read as a webhook is refused in the same words. The samples' pictures are named as those of the instance.
     """
+    body = path.read_bytes()
     try:
-        content = json.loads(with_pictures(path.read_text(encoding="utf-8"), public_url))
-    except (OSError, ValueError) as error:
+        strictjson.loads(body, max_depth=settings.limits.json_depth)
+    except strictjson.BadJson as error:
         message = f"{path}: {error}"
         raise ConfigError(message) from error
-    if isinstance(content, dict) and "data" not in content and "type" not in content:
+    content = json.loads(with_pictures(body.decode(), settings.server.public_url))
+    if is_bare(content):
         return {"type": "article.published", "timestamp": now, "data": content}
     return content if isinstance(content, dict) else {"type": "", "data": content}
+
+
+def is_bare(content: object) -> bool:
+    """Whether it is an article without its event."""
+    return isinstance(content, dict) and "data" not in content and "type" not in content
 
 
 def with_pictures(text: str, public_url: str) -> str:
@@ -192,7 +199,7 @@ def _look(context: Context, sent: Sequence[Sent]) -> Waited:
     with context.ledger.read() as tx:
         events = [views.event(tx, s.event_id) for s in sent]
         ids = dict.fromkeys(s.article_id for s in sent)
-        articles = views.status(tx, [i for text in ids for i in views.find_articles(tx, text)])
+        articles = views.status(tx, [i for text in ids for i in views.find_articles(tx, text)], context.settings.address)
     processed = all(e is not None and e["status"] != "accepted" for e in events)
     refused = tuple(
         {"file": s.file, "event_id": s.event_id, "problems": e["problems"]}
@@ -232,9 +239,9 @@ def show(waited: Waited) -> None:
 
 def _detail(article: ArticleStatus, outlet: OutletStatus) -> str:
     """Where it is, or why it is not. That a withdrawn article is gone needs no reason: its address, where that can be seen."""
-    if outlet.gone and article.state != "withdrawn":
+    if outlet.state != "settled" or (outlet.gone and article.state != "withdrawn"):
         return outlet.reason
-    return outlet.url if outlet.state == "settled" else outlet.reason
+    return outlet.url if outlet.gone or not outlet.reason else f"{outlet.url}  {outlet.reason}"
 
 
 class Progress:

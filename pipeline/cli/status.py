@@ -26,25 +26,29 @@ EMPTY = "Nothing was published yet: `pressrun publish FILE` sends an article."
 def command(article: str | None, site: str | None, newest: int, *, config: Path | None, as_json: bool) -> int:
     """Show where ARTICLE is, outlet by outlet; without it, the newest articles, what is not settled, what waits for its time.
 
-    Exit code 1 while anything asked about is not settled. Waiting for its time is as it should be.
+    An outlet that gets nothing now is named with the reason. Exit code 1 while anything asked about is not settled.
+    Waiting for its time is as it should be.
     """
     context = options.context(config)
     with context.ledger.read() as tx:
         ids = views.find_articles(tx, article, site) if article else views.newest_articles(tx, newest)
-        found = views.status(tx, ids)
+        found = views.status(tx, ids, context.settings.address)
         unsettled = {outlet: states for outlet, states in views.completeness(tx).items() if states}
         unread = sum(count for _, count in events.waiting_counts(tx))
         later = [] if article else views.waiting(tx)
+        left = [] if article else list(views.left_alone(tx).values())
     if article and not found:
         click.echo(f"No article “{article}” is in the ledger.", err=True)
         return NO
     shown = sending.Waited(tuple(found), (), settled=True)
     if as_json:
-        options.echo_json({**shown.to_json(), **({"waiting": [one.to_json() for one in later]} if later else {})})
+        beside = {"waiting": [one.to_json() for one in later], "left_alone": [one.to_json() for one in left]}
+        options.echo_json({**shown.to_json(), **{name: listed for name, listed in beside.items() if listed}})
     else:
         sending.show(shown)
         if not article:
-            click.echo("\n".join(["", *_summary(unsettled, unread, later, known=bool(found))]))
+            told = [f"{one.outlet}: {one.reason}" for one in left]
+            click.echo("\n".join(["", *_summary(unsettled, unread, later, known=bool(found)), *told]))
     open_now = any(not a.at_rest for a in found) if article else bool(unsettled or unread)
     return NO if open_now else 0
 

@@ -26,6 +26,7 @@ from pipeline.model.errors import Unavailable
 from tasks.embedded import EmbeddedBroker, tied
 
 if TYPE_CHECKING:
+    import threading
     from typing import IO
 
 READY_SECONDS = 60.0
@@ -124,7 +125,7 @@ class Supervisor:
         shutil.rmtree(data / "metrics", ignore_errors=True)
         (data / "metrics").mkdir(parents=True)
         (data / "logs").mkdir(parents=True, exist_ok=True)
-        for log in (*(data / "logs").glob("*.log"), data / "broker.log"):
+        for log in (*(data / "logs").glob("*.log"), log_of(data, "broker")):
             with suppress(OSError):  # a full disk, say: no log is worth not starting
                 put_aside(log)
         if self.facts.server:
@@ -156,7 +157,7 @@ class Supervisor:
             "MALLOC_TRIM_THRESHOLD_": "131072",
             "PYTHONUNBUFFERED": "1",
         }
-        with (data / "logs" / f"{name}.log").open("ab") as log:
+        with log_of(data, name).open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
                 tied([*NICE.get(name, ()), sys.executable, *COMMANDS[name]]),
                 stdin=subprocess.DEVNULL,
@@ -168,17 +169,22 @@ class Supervisor:
         former = self.children.get(name)
         self.children[name] = Child(name, process, time.monotonic(), former.restarts + 1 if former else 0)
 
-    def wait_until_ready(self) -> None:
-        """Return once webhooks are taken and a worker was seen. Raises Unavailable after a minute, or when a child gives up."""
+    def wait_until_ready(self, stop: threading.Event | None = None) -> bool:
+        """True once webhooks are taken and a worker was seen; False as soon as `stop` is set.
+
+        Raises Unavailable after a minute, or when a child gives up.
+        """
         deadline = time.monotonic() + READY_SECONDS
         answer = "nothing answered yet"
         while time.monotonic() < deadline:
+            if stop is not None and stop.is_set():
+                return False
             self.look()
             if any(child.restarts > 2 for child in self.children.values()):  # noqa: PLR2004 - twice may be bad luck
                 break
             status, answer = self._ask_ready()
             if status == HTTPStatus.OK:
-                return
+                return stop is None or not stop.is_set()
             time.sleep(0.05)
         logs = self.facts.data / "logs"
         message = f"pressrun did not become ready: {answer}. The logs are in {logs}."
@@ -225,6 +231,11 @@ class Supervisor:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+
+def log_of(data: Path, name: str) -> Path:
+    """Where a child writes: the broker beside its own folder, ours in `logs/`."""
+    return data / "broker.log" if name == "broker" else data / "logs" / f"{name}.log"
 
 
 def put_aside(log: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.supervisor import Facts, Supervisor
+from pipeline.cli.supervisor import Facts, Supervisor, log_of
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -33,11 +33,11 @@ def command(config: Path | None) -> int:
     facts, greeting = prepared
     stop = stopped_by_signals()
     with Supervisor(facts) as supervisor:
-        supervisor.wait_until_ready()
-        click.echo("\n".join(greeting))
+        if supervisor.wait_until_ready(stop):
+            click.echo("\n".join(greeting))
         while not stop.wait(0.5):
             for name in supervisor.look():
-                click.echo(f"{name} died and was started again; its log is in {facts.data / 'logs'}", err=True)
+                click.echo(f"{name} died and was started again; its log is {log_of(facts.data, name)}", err=True)
         click.echo("Stopping …")
     return 0
 

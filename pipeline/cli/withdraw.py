@@ -28,7 +28,7 @@ def command(article: str, reason: str, source: str | None, *, wait: bool, second
     context = options.context(config)
     sender = sending.source_of(context, source)
     with context.ledger.read() as tx:
-        known = views.status(tx, views.find_articles(tx, article))
+        known = views.status(tx, views.find_articles(tx, article), context.settings.address)
     if not known:
         click.echo(f"No article “{article}” is in the ledger. `pressrun status` lists the newest.", err=True)
         return NO

@@ -9,9 +9,10 @@ from sqlalchemy import case, func, literal, or_, select, text
 
 from pipeline.kit.clock import rfc3339
 from pipeline.ledger import tables as t
+from pipeline.ledger.outlets import LONGEST_CIRCUIT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Row
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 
 SETTLED_STATES = frozenset({"settled", "skipped"})
 UNSETTLED_STATES = ("waiting", "pending", "posting", "retrying", "failed", "unknown", "paused")
-WITHDRAWN, LEFT = "The article is withdrawn.", "It no longer matches the outlet's rules."
+WITHDRAWN, LEFT, PAUSED = "The article is withdrawn.", "It no longer matches the outlet's rules.", "The outlet is paused."
+
+
+def _as_kept(_outlet: str, url: str) -> str:
+    return url
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +101,11 @@ def newest_articles(tx: Tx, most: int = 20, before: int | None = None) -> list[i
     return [row.id for row in tx.all(query.where(a.id < before) if before else query)]
 
 
-def status(tx: Tx, articles: Sequence[int]) -> list[ArticleStatus]:
-    """Where these articles are, in the order asked."""
+def status(tx: Tx, articles: Sequence[int], address: Callable[[str, str], str] = _as_kept) -> list[ArticleStatus]:
+    """Where these articles are, in the order asked.
+
+    `address`: (outlet, its URL when it was made) → its URL now. The ledger only knows the first; `Settings.address` knows the second.
+    """
     if not articles:
         return []
     a, r, d, o = t.articles.c, t.revisions.c, t.deliveries.c, t.outlets.c
@@ -119,26 +127,91 @@ def status(tx: Tx, articles: Sequence[int]) -> list[ArticleStatus]:
     )
     for row in tx.all(asked.order_by(d.outlet)):
         lines.setdefault(row.article_id, []).append(row)
-    return [_status(heads[i], lines.get(i, [])) for i in articles if i in heads]
+    left = left_alone(tx)
+    made = {i: tuple(_line(row, left.get(row.outlet), address) for row in rows) for i, rows in lines.items()}
+    return [_status(heads[i], made.get(i, ())) for i in articles if i in heads]
 
 
-def _status(head: Row[Any], lines: Sequence[Row[Any]]) -> ArticleStatus:
+def _status(head: Row[Any], outlets: tuple[OutletStatus, ...]) -> ArticleStatus:
     waiting = head.state == "waiting"
     state = "waiting" if waiting else "withdrawn" if head.kind == "withdrawn" else "live"
-    outlets = tuple(_line(row) for row in lines)
     return ArticleStatus(head.site, head.cms_id, head.headline, head.number, state, head.effective_at if waiting else None, outlets)
 
 
-def _line(row: Row[Any]) -> OutletStatus:
+def _line(row: Row[Any], left: LeftAlone | None, address: Callable[[str, str], str]) -> OutletStatus:
     state = "paused" if row.paused and row.state not in SETTLED_STATES else row.state
     seconds = round((row.held_at - row.wanted_at).total_seconds(), 3) if state == "settled" and row.held_at else None
     gone = state == "settled" and not row.held_present
-    reason = _why_gone(row) if gone else row.reason
-    return OutletStatus(row.outlet, state, row.url, seconds, row.attempts, reason, row.held_number, gone)
+    reason = _why_gone(row) if gone else _why(state, row.reason, left)
+    return OutletStatus(row.outlet, state, address(row.outlet, row.url), seconds, row.attempts, reason, row.held_number, gone)
+
+
+def _why(state: str, reason: str, left: LeftAlone | None) -> str:
+    """What keeps a delivery: its own answer where it has one, else what its outlet met."""
+    return left.reason if left is not None and state in {"pending", "paused"} else reason
 
 
 def _why_gone(row: Row[Any]) -> str:
     return WITHDRAWN if row.kind == "withdrawn" else row.reason or LEFT
+
+
+@dataclass(frozen=True, slots=True)
+class LeftAlone:
+    """An outlet that gets nothing now: it is paused, or its circuit opened and nothing has worked there since.
+
+    until  when it is tried again; None where it is being tried, and of one that is only paused
+    last   what it met last there, "" where that is not known
+    """
+
+    outlet: str
+    paused: bool
+    failures: int
+    until: datetime | None
+    last: str
+
+    @property
+    def reason(self) -> str:
+        """Why, in a sentence or two."""
+        if self.paused:
+            return PAUSED
+        until = rfc3339(self.until.replace(microsecond=0)) if self.until else ""
+        next_time = f"it is left alone until {until}, then tried again" if until else "it is being tried again"
+        last = f" The last failure: {self.last}" if self.last else ""
+        return f"The outlet failed {self.failures} times in a row; {next_time}.{last}"
+
+    def to_json(self) -> dict[str, object]:
+        """As `status --json` prints it beside the articles."""
+        until = rfc3339(self.until) if self.until else None
+        return {"outlet": self.outlet, "paused": self.paused, "circuit_until": until, "reason": self.reason}
+
+
+def left_alone(tx: Tx) -> dict[str, LeftAlone]:
+    """Outlet → why it gets nothing now, of those that get nothing."""
+    o = t.outlets.c
+    rows = tx.all(
+        select(o.key, o.paused, o.circuit_failures, o.circuit_until).where(or_(o.paused, o.circuit_until.is_not(None))).order_by(o.key),
+    )
+    return {
+        row.key: LeftAlone(
+            outlet=row.key,
+            paused=row.paused,
+            failures=row.circuit_failures,
+            until=_circuit_ends(row.circuit_until, tx.now),
+            last="" if row.paused else _last_failure(tx, row.key),
+        )
+        for row in rows
+    }
+
+
+def _circuit_ends(until: datetime | None, now: datetime) -> datetime | None:
+    """When an open circuit lets a trial through; None where it does now. One further ahead was set by a wrong clock."""
+    return until if until and now < until <= now + LONGEST_CIRCUIT else None
+
+
+def _last_failure(tx: Tx, outlet: str) -> str:
+    a = t.attempts.c
+    row = tx.first(select(a.outcome, a.answer).where(a.outlet == outlet).order_by(a.id.desc()).limit(1))
+    return row.answer if row is not None and row.outcome != "settled" else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,14 +257,14 @@ def completeness(tx: Tx) -> dict[str, dict[str, int]]:
     return found
 
 
-def event(tx: Tx, event_id: str) -> Mapping[str, object] | None:
-    """What became of an event: status, problems where it was refused, and where its article is."""
+def event(tx: Tx, event_id: str, address: Callable[[str, str], str] = _as_kept) -> Mapping[str, object] | None:
+    """What became of an event: status, problems where it was refused, and where its article is (`address` as for `status`)."""
     e = t.events.c
     columns = (e.event_id, e.source, e.state, e.type, e.article_id, e.revision, e.problems, e.received_at, e.processed_at)
     row = tx.first(select(*columns).where(e.event_id == event_id))
     if row is None:
         return None
-    article = status(tx, [row.article_id])[0].to_json() if row.article_id else None
+    article = status(tx, [row.article_id], address)[0].to_json() if row.article_id else None
     return {
         "event_id": row.event_id,
         "source": row.source,
@@ -226,8 +299,8 @@ def outlet_keys(tx: Tx) -> list[str]:
 
 
 def outlets(tx: Tx) -> list[dict[str, object]]:
-    """Every outlet: what it still has to do, its circuit, whether it is paused."""
-    unsettled = completeness(tx)
+    """Every outlet: what it still has to do, its circuit, whether it is paused, and why it gets nothing where it gets nothing."""
+    unsettled, left = completeness(tx), left_alone(tx)
     return [
         {
             "outlet": row.key,
@@ -235,8 +308,9 @@ def outlets(tx: Tx) -> list[dict[str, object]]:
             "unsettled": unsettled.get(row.key, {}),
             "paused": row.paused,
             "closed": row.closed,
-            "circuit": "open" if row.circuit_until and row.circuit_until > tx.now else "closed",
+            "circuit": "open" if _circuit_ends(row.circuit_until, tx.now) else "closed",
             "circuit_until": rfc3339(row.circuit_until) if row.circuit_until else None,
+            "reason": left[row.key].reason if row.key in left else "",
             "changed_at": rfc3339(row.changed_at) if row.changed_at else None,
         }
         for row in tx.all(select(t.outlets).order_by(t.outlets.c.key))
@@ -262,13 +336,14 @@ def deliveries(tx: Tx, outlet: str | None, state: str | None, most: int = 100) -
     query = query.where(text("deliveries.state NOT IN ('settled', 'skipped')"))
     query = query.where(d.outlet == outlet) if outlet else query
     query = query.where(shown == state) if state else query
+    left = left_alone(tx)
     return [
         {
             "outlet": r.outlet,
             "site": r.site,
             "id": r.cms_id,
             "state": r.state,
-            "reason": r.reason,
+            "reason": _why(r.state, r.reason, left.get(r.outlet)),
             "attempts": r.attempts,
             "next_attempt_at": rfc3339(r.next_attempt_at) if r.next_attempt_at else None,
         }

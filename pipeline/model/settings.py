@@ -194,3 +194,26 @@ class Settings:
     def source(self, name: str) -> Source | None:
         """The source of that name, or None."""
         return next((s for s in self.sources if s.name == name), None)
+
+    def address(self, outlet: str, kept: str) -> str:
+        """Where something at an outlet is read now: what it was called when it was made (`kept`), below the outlet's base of today.
+
+        The same where nothing was kept, or the outlet is no longer configured.
+        """
+        base = self._base(outlet)
+        return base + _last_segment(kept) if base and kept else kept
+
+    def _base(self, outlet: str) -> str:
+        name = outlet.partition("/")[0]
+        site = next((s for s in self.sites if s.name == name), None)
+        if site is None:
+            return ""
+        bases = {outlet_key(name, Kind.FEED, f.name): site.feeds_base for f in site.feeds}
+        bases |= {outlet_key(name, Kind.MIRROR, m.name): m.base_url for m in site.mirrors}
+        bases |= {outlet_key(name, Kind.NETWORK, n.name): f"{self.server.public_url}{name}/shares/" for n in site.networks}
+        return bases.get(outlet, "")
+
+
+def _last_segment(url: str) -> str:
+    """`all.rss`, `k3j5….json` or `<name>-<short id>/`: every outlet has its articles just below its base."""
+    return url[url.rstrip("/").rfind("/") + 1 :]

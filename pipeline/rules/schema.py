@@ -111,6 +111,9 @@ def _told(error: ValidationError, prefix: str) -> list[Problem]:
     if error.validator == "required":
         lacking = [name for name in rule if name not in instance]
         return [Problem(f"{where}/{name}", "This field is required.") for name in lacking]
+    if error.validator == "dependentRequired":
+        beside = [(name, given) for given, names in rule.items() if given in instance for name in names if name not in instance]
+        return [Problem(f"{where}/{name}", f"This field is required beside {given}.") for name, given in beside]
     if error.validator == "additionalProperties":
         known = sorted(subschema.get("properties", {}))
         unknown = sorted(str(name) for name in instance if name not in subschema.get("properties", {}))
@@ -163,7 +166,7 @@ def _sentence(error: ValidationError) -> str:  # noqa: C901, PLR0911, PLR0912 - 
         case "format":
             return _FORMAT_SENTENCES[str(limit)] + f"; found {_short(found)}."
         case "pattern":
-            described = _PATTERNS.get(str(limit)) or where.get("description", "")
+            described = PATTERNS.get(str(limit)) or where.get("description", "")
             if str(limit) == "\\S":
                 return "This must not be empty or blank."
             return f"{_short(found)} is not in the form expected here{': ' + described if described else f' ({limit}).'}"
@@ -171,7 +174,9 @@ def _sentence(error: ValidationError) -> str:  # noqa: C901, PLR0911, PLR0912 - 
             return str(error.message)[:300]
 
 
-_PATTERNS = {
+PATTERNS = {
+    "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$": "env:NAME or file:PATH, never the secret itself",
+    "^(https?://[^/@\\s]+(/.*)?/)?$": "an http or https URL that ends with a slash",
     "^https?://[^/@\\s]+": "an address that begins with http:// or https://, without a user name",
     "^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$": "a BCP 47 language tag such as en or pt-BR",
     "^[^/]*[^/\\s][^/]*$": "one level of the breadcrumb, without a slash",

@@ -100,8 +100,12 @@ def _one_of(query: Mapping[str, str], name: str, known: Collection[str]) -> str 
 @guarded
 def articles(request: Request) -> Response:
     """The newest articles and where each is."""
-    most = _most(_query(request, "limit"))
-    return _answer(request, lambda tx: {"articles": [s.to_json() for s in views.status(tx, views.newest_articles(tx, most))]})
+    most, settings = _most(_query(request, "limit")), request.app.state.context.settings
+
+    def ask(tx: Tx) -> object:
+        return {"articles": [s.to_json() for s in views.status(tx, views.newest_articles(tx, most), settings.address)]}
+
+    return _answer(request, ask)
 
 
 @guarded
@@ -111,7 +115,8 @@ def article(request: Request) -> Response:
     site = _one_of(_query(request, "site"), "site", [s.name for s in context.settings.sites])
     with context.ledger.read() as tx:
         found = views.find_articles(tx, request.path_params["article"], site)
-        content = [{**s.to_json(), "attempts": views.attempts(tx, i)} for i, s in zip(found, views.status(tx, found), strict=True)]
+        told = views.status(tx, found, context.settings.address)
+        content = [{**s.to_json(), "attempts": views.attempts(tx, i)} for i, s in zip(found, told, strict=True)]
     if not content:
         return problem(404, "No article of that id is in the ledger.")
     return JSONResponse({"articles": content}, headers={"Cache-Control": "no-store"})
@@ -119,7 +124,7 @@ def article(request: Request) -> Response:
 
 @guarded
 def outlets(request: Request) -> Response:
-    """Every outlet: what it still has to do, its circuit, whether it is paused."""
+    """Every outlet: what it still has to do, its circuit, whether it is paused; `reason` says why one gets nothing now."""
     _query(request)
     return _answer(request, lambda tx: {"outlets": views.outlets(tx)})
 
@@ -151,7 +156,7 @@ def event(request: Request) -> Response:
     """
     context: Context = request.app.state.context
     with context.ledger.read() as tx:
-        found = views.event(tx, request.path_params["event_id"])
+        found = views.event(tx, request.path_params["event_id"], context.settings.address)
     if found is None:
         return problem(404, "No event of that id is in the ledger.")
     if not _allowed(request):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.cli import demo, sending
+from tests.conftest import settings_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,9 +18,9 @@ NOW = "2026-11-23T08:00:00Z"
 
 
 @pytest.mark.parametrize("path", demo.samples(), ids=lambda path: path.stem)
-def test_a_sample_is_sent_with_pictures_the_instance_serves(path: Path) -> None:
+def test_a_sample_is_sent_with_pictures_the_instance_serves(tmp_path: Path, path: Path) -> None:
     """Every photograph and poster; nothing else of it changes."""
-    event = sending.event_from(path, NOW, HERE)
+    event = sending.event_from(path, NOW, settings_in(tmp_path))
     data = event["data"]
     named = [i["url"] for i in data.get("images", ())] + [v["thumbnail_url"] for v in data.get("videos", ())]
     assert all(url.startswith(f"{HERE}static/examples/") for url in named)
@@ -40,4 +41,4 @@ def test_another_address_is_sent_as_it_stands(tmp_path: Path, url: str) -> None:
     """Only the very addresses of the samples' own pictures are known."""
     file = tmp_path / "article.json"
     file.write_text(json.dumps({"id": "a", "images": [{"url": url}]}), "utf-8")
-    assert sending.event_from(file, NOW, HERE)["data"]["images"] == [{"url": url}]
+    assert sending.event_from(file, NOW, settings_in(tmp_path))["data"]["images"] == [{"url": url}]

@@ -26,6 +26,11 @@ EXAMPLES = sorted((ROOT / "schemas" / "examples").glob("*.json"))
 pytestmark = [pytest.mark.xdist_group("up"), pytest.mark.timeout(180)]
 
 
+def start(verb: str) -> list[str]:
+    """The command of a verb that stays."""
+    return [sys.executable, "-c", "from pipeline.cli import main; main()", verb]
+
+
 class Up:
     """A running `pressrun up`."""
 
@@ -33,7 +38,7 @@ class Up:
         """Return once it says that it is ready."""
         self.folder = folder
         self.process = subprocess.Popen(
-            [sys.executable, "-c", "from pipeline.cli import main; main()", "up"],
+            start("up"),
             cwd=folder,
             env=environment(),
             stdout=subprocess.PIPE,
@@ -137,6 +142,18 @@ def test_a_second_instance_is_told_so(up: Up) -> None:
     assert done.returncode == 3
     assert "already running" in done.stderr
     assert up.process.poll() is None
+
+
+def test_who_died_is_named_with_the_log_that_tells_why(up: Up) -> None:
+    """The broker's is not beside the others."""
+    data = up.folder / ".pressrun"
+    for words, name, log in (("unixsocket", "broker", data / "broker.log"), ("reach@", "reach", data / "logs" / "reach.log")):
+        up.child(words).kill()
+        assert up.process.stderr is not None
+        told = next(line for line in up.process.stderr if line.startswith(f"{name} died"))
+        assert told == f"{name} died and was started again; its log is {log}\n"
+        assert log.is_file()
+        until(lambda: pressrun(up.folder, "doctor").returncode == 0)
 
 
 def test_killing_broker_web_and_workers_in_between_loses_nothing(up: Up) -> None:
@@ -250,6 +267,36 @@ def test_doctor_and_the_offline_verbs(up: Up, tmp_path: Path) -> None:
     refused = pressrun(up.folder, "publish", str(bad), "--wait")
     assert refused.returncode == 1
     assert "REJECTED" in refused.stdout
+
+
+def test_ctrl_c_before_it_is_ready_ends_it_without_calling_it_ready(tmp_path: Path) -> None:
+    """What begins “Pressrun is ready” would be a lie."""
+    with subprocess.Popen(start("up"), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True) as process:
+        until((tmp_path / ".pressrun" / "logs" / "web.log").exists)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    assert said == "Stopping …\n"
+    assert process.returncode == 0
+
+
+def test_demo_ends_with_where_to_look_and_how_to_stop_it(tmp_path: Path) -> None:
+    """A page at a mirror and a feed, both there, and no more to search for above."""
+    with subprocess.Popen(start("demo"), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines: list[str] = []
+        for line in process.stdout:
+            lines.append(line)
+            if "Ctrl-C" in line and "stays up" in line:
+                break
+        page, feed = (line.split()[-1] for line in lines[-3:-1])
+        assert "/mirrors/demo/" in page
+        assert page.endswith("/")
+        assert feed.endswith(".rss")
+        for url in (page, feed):
+            with urlopen(url, timeout=5) as answer:
+                assert answer.status == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
 
 
 def test_ctrl_c_stops_everything(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline import validate
 from pipeline.context import open_context, register
 from pipeline.kit.clock import SetClock, rfc3339
+from pipeline.ledger import deliveries, tables
 from pipeline.ledger.upgrade import upgrade
 from tests.cli.terminal import pressrun
 from tests.conftest import CONFIG, SECRET, Newsroom, article
@@ -154,6 +156,115 @@ def test_validate_knows_how_long_a_webhook_may_be(folder: Path) -> None:
     done = pressrun(folder, "validate", str(file))
     assert done.returncode == 1
     assert "limits.body_bytes" in done.stdout
+
+
+def test_an_address_is_the_one_of_the_configuration_now(folder: Path, room: Newsroom) -> None:
+    """After a start on another port, of what is there and of what is gone; a person and a program are told the same."""
+    room.send("published", article())
+    room.send("published", article(id="a-2", url="https://www.example.org/news/loud-harbour.html"))
+    room.drain()
+    room.clock.move(1)
+    room.send("withdrawn", {"id": "a-2"})
+    room.drain()
+    before = {cms_id: told_addresses(folder, cms_id) for cms_id in ("a-1", "a-2")}
+    (folder / "pressrun.toml").write_text(WRITTEN.replace("port = 8499", "port = 8599"))
+    for cms_id, addresses in before.items():
+        now = told_addresses(folder, cms_id)
+        assert len(now) == 5
+        assert now == {outlet: url.replace("http://127.0.0.1:8499/", "http://127.0.0.1:8599/") for outlet, url in addresses.items()}
+        assert "8499" not in pressrun(folder, "status", cms_id).stdout
+    (folder / "pressrun.toml").write_text(
+        WRITTEN.replace("[sites.demo.mirrors.one]", '[sites.demo.mirrors.one]\nbase_url = "https://one.test/"')
+    )
+    assert told_addresses(folder, "a-1")["demo/mirror:one"].startswith("https://one.test/quiet-harbour-")
+
+
+def told_addresses(folder: Path, cms_id: str) -> dict[str, str]:
+    """Outlet → URL, as `status --json` tells it."""
+    found = json.loads(pressrun(folder, "status", cms_id, "--json").stdout)["articles"][0]
+    return {o["outlet"]: o["url"] for o in found["outlets"]}
+
+
+def test_an_outlet_that_is_left_alone_is_named_with_its_last_failure(folder: Path, room: Newsroom) -> None:
+    """Its circuit opened before the article came, so that the delivery itself has met nothing; a paused one is named, too."""
+    room.send("published", article())
+    validate.run(room.context, ["newsroom"])
+    until = room.clock.now().replace(microsecond=0) + timedelta(seconds=200)
+    with room.context.ledger.write() as tx:
+        tx.run(tables.outlets.update().where(tables.outlets.c.key == "demo/mirror:one").values(circuit_failures=5, circuit_until=until))
+        tx.run(tables.outlets.update().where(tables.outlets.c.key == "demo/feed:all").values(paused=True))
+        deliveries.record(tx, "demo/mirror:one", [(None, 8000, "failed", "It did not answer within 8 s.")])
+    why = (
+        f"The outlet failed 5 times in a row; it is left alone until {rfc3339(until)}, then tried again."
+        " The last failure: It did not answer within 8 s."
+    )
+    overview = pressrun(folder, "status")
+    assert overview.returncode == 1
+    assert f"demo/mirror:one: {why}" in overview.stdout.splitlines()
+    assert "demo/feed:all: The outlet is paused." in overview.stdout.splitlines()
+    lines = {line.split()[0]: line for line in pressrun(folder, "status", "a-1").stdout.splitlines() if "demo/" in line}
+    assert lines["demo/mirror:one"].endswith(why)
+    told = json.loads(pressrun(folder, "status", "--json").stdout)
+    assert [(o["outlet"], o["paused"], o["circuit_until"]) for o in told["left_alone"]] == [
+        ("demo/feed:all", True, None),
+        ("demo/mirror:one", False, rfc3339(until)),
+    ]
+    reasons = {o["outlet"]: o["reason"] for o in told["articles"][0]["outlets"] if o["reason"]}
+    assert reasons == {"demo/mirror:one": why, "demo/feed:all": "The outlet is paused."}
+
+
+def test_doctor_names_an_open_circuit_as_a_fault_and_a_pause_as_a_fact(folder: Path, room: Newsroom) -> None:
+    """And says that it goes on by itself."""
+    assert doctor_of_outlets(folder) == (True, "every circuit is closed, none is paused")
+    with room.context.ledger.write() as tx:
+        tx.run(tables.outlets.update().where(tables.outlets.c.key == "demo/feed:all").values(paused=True))
+    assert doctor_of_outlets(folder) == (True, "demo/feed:all: The outlet is paused.")
+    with room.context.ledger.write() as tx:
+        values = {"circuit_failures": 5, "circuit_until": room.clock.now() - timedelta(seconds=1)}
+        tx.run(tables.outlets.update().where(tables.outlets.c.key == "demo/mirror:one").values(**values))
+    good, said = doctor_of_outlets(folder)
+    assert not good
+    assert "demo/mirror:one: The outlet failed 5 times in a row; it is being tried again. See that it answers" in said
+
+
+def doctor_of_outlets(folder: Path) -> tuple[bool, str]:
+    """Whether doctor finds the outlets good, and what it says of them."""
+    checks = json.loads(pressrun(folder, "doctor", "--json").stdout)["checks"]
+    found = next(check for check in checks if check["check"] == "outlets")
+    return found["good"], found["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"{nope", "The body is not JSON: Expecting property name enclosed in double quotes (line 1, column 2)."),
+        (b'{"id": "\xff"}', "The body is not valid UTF-8: the byte at offset 8 cannot stand there."),
+        (b'{"id": "a", "id": "b"}', "/id: This key stands in its object more than once."),
+    ],
+    ids=["no JSON", "no UTF-8", "a key twice"],
+)
+def test_what_cannot_be_read_is_refused_in_the_same_words_by_publish_and_validate(
+    folder: Path, room: Newsroom, body: bytes, words: str
+) -> None:
+    """Before anything is sent: 2 of `publish`, which names the file; 1 of `validate`, whose answer it is."""
+    del room
+    file = folder / "bad.json"
+    file.write_bytes(body)
+    sent = pressrun(folder, "publish", str(file))
+    assert (sent.returncode, sent.stderr.strip()) == (2, f"{file}: {words}")
+    checked = pressrun(folder, "validate", str(file))
+    assert checked.returncode == 1
+    assert words in checked.stdout
+
+
+def test_half_a_position_is_told_what_it_lacks(folder: Path) -> None:
+    """At the field that is missing, and in words."""
+    file = folder / "half.json"
+    for given, lacking in (("latitude", "longitude"), ("longitude", "latitude")):
+        file.write_text(json.dumps(article(geo={given: 5})))
+        done = pressrun(folder, "validate", str(file), "--json")
+        problems = json.loads(done.stdout)["files"][0]["problems"]
+        assert problems == [{"pointer": f"/data/geo/{lacking}", "detail": f"This field is required beside {given}."}]
 
 
 @pytest.mark.parametrize("verb", [["up"], ["db", "upgrade"], ["status"]], ids=" ".join)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,10 +15,11 @@ from starlette.testclient import TestClient
 
 from pipeline import validate
 from pipeline.cli.start import first_token
+from pipeline.ledger import tables
 from pipeline.rules import schema
 from pipeline.web import openapi
 from pipeline.web.app import ROUTES, make_app
-from tests.conftest import article
+from tests.conftest import CONFIG, article, settings_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,8 +54,6 @@ def test_the_first_token_is_shown_once_and_kept_as_a_hash(client: TestClient, sm
     with small_newsroom.context.ledger.read() as tx:
         from sqlalchemy import select
 
-        from pipeline.ledger import tables
-
         assert token not in str(tx.all(select(tables.tokens)))
 
 
@@ -70,6 +71,41 @@ def test_the_api_says_where_things_are(client: TestClient, small_newsroom: Newsr
     assert client.get("/api/v1/rejections", headers=token).json()["rejections"][0]["problems"]
     assert len(client.get("/api/v1/outlets", headers=token).json()["outlets"]) == 5
     assert client.get("/api/v1/articles/none", headers=token).status_code == 404
+
+
+def test_an_address_is_the_one_of_the_configuration_now(small_newsroom: Newsroom) -> None:
+    """Of a newsroom that has a public address since: at every place that tells one."""
+    token = {"authorization": f"Bearer {first_token(small_newsroom.context)}"}
+    event = small_newsroom.send("published", article())
+    small_newsroom.drain()
+    config = CONFIG.replace("port = 8499", 'port = 8499\npublic_url = "https://news.test/"')
+    moved = settings_in(small_newsroom.context.settings.data, config)
+    with TestClient(make_app(replace(small_newsroom.context, settings=moved), lambda _n: None)) as client:
+        for place in ("api/v1/articles", "api/v1/articles/a-1", f"events/{event}"):
+            told = client.get(f"/{place}", headers=token).json()
+            outlets = (told.get("articles") or [told.get("article")])[0]["outlets"]
+            assert len(outlets) == 5
+            assert all(o["url"].startswith("https://news.test/") for o in outlets), place
+
+
+def test_an_outlet_that_is_left_alone_says_why(client: TestClient, small_newsroom: Newsroom) -> None:
+    """In the words of the status, of the outlet and of what is pending there; one that works gives no reason."""
+    token = {"authorization": f"Bearer {first_token(small_newsroom.context)}"}
+    small_newsroom.send("published", article())
+    validate.run(small_newsroom.context, ["newsroom"])
+    until = small_newsroom.clock.now() + timedelta(seconds=30)
+    with small_newsroom.context.ledger.write() as tx:
+        values = {"circuit_failures": 5, "circuit_until": until}
+        tx.run(tables.outlets.update().where(tables.outlets.c.key == "demo/mirror:one").values(**values))
+    why = "The outlet failed 5 times in a row; it is left alone until 2026-11-23T08:00:30Z, then tried again."
+    told = client.get("/api/v1/outlets", headers=token).json()["outlets"]
+    assert {o["outlet"]: o["reason"] for o in told if o["reason"]} == {"demo/mirror:one": why}
+    pending = client.get("/api/v1/deliveries?outlet=demo/mirror:one", headers=token).json()["deliveries"]
+    assert [(d["state"], d["reason"]) for d in pending] == [("pending", why)]
+    small_newsroom.clock.move(31)
+    assert "it is being tried again." in client.get("/api/v1/outlets", headers=token).text
+    small_newsroom.drain()
+    assert not [o for o in client.get("/api/v1/outlets", headers=token).json()["outlets"] if o["reason"]]
 
 
 MISTAKEN = {
