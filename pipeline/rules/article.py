@@ -19,7 +19,10 @@ _EARLIEST, _LATEST = 1900, 2200
 
 
 def instant(text: object) -> datetime | None:
-    """An RFC 3339 instant as UTC, or None when it is not one or lies outside 1900–2200."""
+    """An instant with offset (RFC 3339, which the schema insists on, or another ISO 8601 form) as UTC; None for anything else.
+
+    None as well outside 1900–2200, and for a leap second, which Python's dates do not know.
+    """
     if not isinstance(text, str):
         return None
     try:
@@ -79,20 +82,20 @@ def _read(data: Mapping[str, Any], line: Callable[[str], str], text: Callable[[s
         language=data["language"],
         published_at=_must(data["published_at"]),
         updated_at=_may(data, "updated_at"),
-        version=data.get("version"),
+        version=_whole(data.get("version")),
         summary=text(data.get("summary", "")),
         dateline=line(data.get("dateline", "")),
         sign_off=line(data.get("sign_off", "")),
         section=tuple(filter(None, (line(s) for s in data.get("section", ())))),
-        authors=tuple(Author(line(a["name"]), a.get("url", "")) for a in data.get("authors", ())),
+        authors=tuple(Author(line(a.get("name", "")), a.get("url", "")) for a in data.get("authors", ())),
         tags=tuple(dict.fromkeys(filter(None, (line(t) for t in data.get("tags", ()))))),
         images=tuple(_image(i, line) for i in data.get("images", ())),
         videos=tuple(_video(v, line) for v in data.get("videos", ())),
         embargo_until=_may(data, "embargo_until"),
-        correction=Correction(text(data["correction"]["note"]), _must(data["correction"]["at"])) if "correction" in data else None,
+        correction=Correction(text(data["correction"].get("note", "")), _must(data["correction"]["at"])) if "correction" in data else None,
         rights=text(data.get("rights", "")),
-        geo=Geo(**data["geo"]) if "geo" in data else None,
-        priority=data.get("priority"),
+        geo=_geo(data["geo"], line) if "geo" in data else None,
+        priority=_whole(data.get("priority")),
         extra=data.get("extra", {}),
     )
 
@@ -111,9 +114,22 @@ def _may(data: Mapping[str, Any], name: str) -> datetime | None:
 
 def _image(data: Mapping[str, Any], line: Callable[[str], str]) -> Image:
     texts = {name: line(data.get(name, "")) for name in ("caption", "credit", "alt")}
-    return Image(**{**data, **texts})
+    return Image(**{**data, **texts, **_sizes(data)})
 
 
 def _video(data: Mapping[str, Any], line: Callable[[str], str]) -> Video:
     texts = {name: line(data.get(name, "")) for name in ("caption", "credit")}
-    return Video(**{**data, **texts})
+    return Video(**{**data, **texts, **_sizes(data)})
+
+
+def _geo(data: Mapping[str, Any], line: Callable[[str], str]) -> Geo:
+    return Geo(**{**data, **({"name": line(data["name"])} if "name" in data else {})})
+
+
+def _sizes(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _whole(data[name]) for name in ("width", "height", "size_bytes") if name in data}
+
+
+def _whole(number: Any) -> Any:
+    """JSON Schema takes 1200.0 for a whole number; so do we, and write it as one."""
+    return int(number) if isinstance(number, float) else number

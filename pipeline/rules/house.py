@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from html import unescape
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 from urllib.parse import urlsplit
 
 from pipeline.kit import clean
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 AHEAD = timedelta(minutes=10)  # a sender's clock may be that wrong
 FAR = timedelta(days=366)  # an embargo further ahead is a typing error
 _TAG = re.compile(r"<[^>]*>")
-_LETTER = re.compile(r"(?!&[a-z]+;)\S")
 _DATES = ("published_at", "updated_at", "embargo_until")
 
 
@@ -107,17 +108,32 @@ _WANTED_OF_IMAGES = (
 
 
 def _says_something(data: Mapping[str, Any], cleaned: str | None) -> Iterator[Problem]:
-    headline, body = data.get("headline"), data.get("body_html")
-    if isinstance(headline, str) and headline.strip() and not clean.line(headline):
-        yield Problem("/data/headline", "Nothing is left of this once characters that cannot be printed are removed.")
+    body = data.get("body_html")
+    for pointer, value in _named_texts(data):
+        if isinstance(value, str) and value.strip() and not _visible(clean.line(value)):
+            yield Problem(pointer, "Nothing a reader could see is left of this once characters that cannot be printed are removed.")
     if cleaned is None and isinstance(body, str):
         cleaned = clean.html(body, "https://host.invalid/")
     if isinstance(body, str) and body.strip() and not _readable(cleaned or ""):
         yield Problem("/data/body_html", "Nothing a reader could see is left of this once scripts and the like are removed.")
 
 
+def _named_texts(data: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """What must say something: the schema's required texts."""
+    yield "/data/headline", data.get("headline")
+    correction = data.get("correction")
+    if isinstance(correction, dict):
+        yield "/data/correction/note", correction.get("note")
+    yield from ((f"/data/authors/{index}/name", author.get("name")) for index, author in enumerate(_dicts(data.get("authors"))))
+
+
 def _readable(html: str) -> bool:
-    return "<img" in html or bool(_LETTER.search(_TAG.sub("", html)))
+    return "<img" in html or _visible(unescape(_TAG.sub("", html)))
+
+
+def _visible(text: str) -> bool:
+    """Whether it has a letter, a number, a sign: white space and what only steers others is nothing to see."""
+    return any(category(char)[0] in "LNPS" for char in text)
 
 
 def _dicts(value: object) -> Iterator[dict[str, Any]]:

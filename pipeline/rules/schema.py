@@ -55,7 +55,9 @@ def _validator(name: str) -> Any:
     return _Validator(_inlined(documents()[name], name), registry=registry.crawl(), format_checker=FormatChecker(FORMATS))
 
 
-def _pattern(validator: Any, pattern: str, instance: object, _schema: object) -> Iterator[ValidationError]:
+def _pattern(validator: Any, pattern: str, instance: object, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
+    if isinstance(instance, str) and len(instance) > schema.get("maxLength", len(instance)):
+        return  # its length is a problem already, and some patterns take long over a megabyte
     if validator.is_type(instance, "string") and not _expression(pattern).search(str(instance)):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
@@ -91,7 +93,8 @@ def problems(name: str, value: object, prefix: str = "") -> tuple[Problem, ...]:
 
     `prefix` is put before every JSON Pointer.
     """
-    errors: Iterable[ValidationError] = sorted(_validator(name).iter_errors(value), key=lambda e: [str(p) for p in e.absolute_path])
+    found_in = _validator(name).iter_errors(value)
+    errors: Iterable[ValidationError] = sorted(found_in, key=lambda e: [(isinstance(p, str), p) for p in e.absolute_path])
     found = dict.fromkeys(p for error in errors for p in _told(error, prefix))
     return tuple(found)[:MOST_PROBLEMS]
 
@@ -169,7 +172,7 @@ def _sentence(error: ValidationError) -> str:  # noqa: C901, PLR0911, PLR0912 - 
             described = PATTERNS.get(str(limit)) or where.get("description", "")
             if str(limit) == "\\S":
                 return "This must not be empty or blank."
-            return f"{_short(found)} is not in the form expected here{': ' + described if described else f' ({limit}).'}"
+            return f"{_short(found)} is not in the form expected here{': ' + described.rstrip('.') if described else f' ({limit})'}."
         case _:
             return str(error.message)[:300]
 
@@ -177,9 +180,11 @@ def _sentence(error: ValidationError) -> str:  # noqa: C901, PLR0911, PLR0912 - 
 PATTERNS = {
     "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$": "env:NAME or file:PATH, never the secret itself",
     "^(https?://[^/@\\s]+(/.*)?/)?$": "an http or https URL that ends with a slash",
-    "^https?://[^/@\\s]+": "an address that begins with http:// or https://, without a user name",
+    "^(?![\\s\\S]*\\s)https?://[^/?#@\\s]+(?![^/?#])": "an address that begins with http:// or https://, without a user name",
     "^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$": "a BCP 47 language tag such as en or pt-BR",
     "^[^/]*[^/\\s][^/]*$": "one level of the breadcrumb, without a slash",
+    "^[a-z0-9][a-z0-9.+-]*/[a-z0-9][a-z0-9.+-]*$": "a media type in small letters such as image/jpeg",
+    "^\\S+$": "a date and time without white space",
 }
 _FORMAT_SENTENCES = {
     "date-time": "Expected a date and time with offset such as 2026-11-23T08:00:00Z (RFC 3339)",
