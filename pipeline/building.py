@@ -216,7 +216,7 @@ class Builder:
     def _head(self, feed: Feed, fmt: Format, updated_at: datetime, tombstones: tuple[Tombstone, ...]) -> FeedHead:
         site = self._site
         return FeedHead(
-            identity=feed_identity(site.tag_host, site.tag_date, feed.name),
+            identity=feed_identity(site.tag_host, site.tag_date, site.name, feed.name),
             self_url=f"{self._base.feeds_url}{feed.name}.{fmt.extension}",
             home_url=self._base.home_url,
             title=feed.title,

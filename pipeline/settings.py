@@ -97,16 +97,9 @@ def _cross_checks(raw: Mapping[str, Any]) -> Iterator[Problem]:
         if name in RESERVED:
             yield Problem(f"/sites/{name}", f"A site may not be called “{name}”: the address is taken.")
         yield from (Problem(f"/sites/{name}/{where}", what) for where, what in _site_faults(site))
-    taken: dict[tuple[str, str], str] = {}
-    for name, site in raw["sites"].items():
-        other = taken.setdefault((site["tag_host"], site["tag_date"]), name)
-        if other != name:
-            yield Problem(f"/sites/{name}/tag_date", f"The site “{other}” has this date with this tag_host: their ids would be the same.")
     for name, source in raw["sources"].items():
         if source["site"] not in raw["sites"]:
             yield Problem(f"/sources/{name}/site", f"There is no site “{source['site']}”; there is {', '.join(raw['sites'])}.")
-        if source.get("id_space", name) == "feed":
-            yield Problem(f"/sources/{name}/id_space", "Expected another name than feed: ids of articles would be those of feeds.")
         if source.get("dialect", "native") not in dialects():
             yield Problem(f"/sources/{name}/dialect", f"Expected one of {', '.join(dialects())}.")
 

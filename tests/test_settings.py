@@ -219,7 +219,6 @@ def test_the_configuration_is_found_where_it_is_said_to_be(tmp_path: Path, monke
 def test_two_sites_do_not_mix(make_newsroom: Callable[..., Newsroom]) -> None:
     """An article of one site is in no outlet of the other."""
     second = CONFIG.partition("[sites.demo]")[2].replace("sites.demo", "sites.other").replace("The Test Courier", "Other")
-    second = second.replace('tag_date = "2026-01-01"', 'tag_date = "2026-01-02"')
     room = make_newsroom(f"{CONFIG}\n[sites.other]\n{second}")
     room.send("published", article())
     room.drain()
@@ -246,21 +245,3 @@ def test_a_closed_outlet_gives_up_what_it_holds(small_newsroom: Newsroom) -> Non
     assert small_newsroom.feed_ids("world") == ["a-1"]
     small_newsroom.context.settings = replace(settings, sites=(replace(closed, mirrors=()),))
     register(small_newsroom.context)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "told"),
-    [
-        ('site = "demo"\n', 'site = "demo"\nid_space = "feed"\n', "ids of articles would be those of feeds"),
-        (
-            "[sites.demo]\n",
-            CONFIG[CONFIG.index("[sites.demo]") : CONFIG.index("[sites.demo.feeds")].replace("demo", "also") + "[sites.demo]\n",
-            "their ids would be the same",
-        ),
-    ],
-    ids=["a space called feed", "two sites with one name for ids"],
-)
-def test_what_would_make_two_things_one_is_refused(tmp_path: Path, old: str, new: str, told: str) -> None:
-    """An id is for ever, so nothing may share it."""
-    with pytest.raises(ConfigError, match=told):
-        settings_in(tmp_path, CONFIG.replace(old, new, 1))

@@ -58,7 +58,7 @@ def _renderings(site: Site, entry: Entry) -> Iterator[tuple[str, bytes]]:
     for feed in (f for f in site.feeds if not f.closed and not why_not(entry.article, f.rules)):
         for fmt in FORMATS.values():
             head = FeedHead(
-                identity=feed_identity(site.tag_host, site.tag_date, feed.name),
+                identity=feed_identity(site.tag_host, site.tag_date, site.name, feed.name),
                 self_url=f"{site.feeds_base}{feed.name}.{fmt.extension}",
                 home_url=site.home_url,
                 title=feed.title,

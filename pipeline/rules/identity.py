@@ -14,9 +14,12 @@ def identity(tag_host: str, tag_date: str, space: str, cms_id: str) -> str:
     return f"tag:{tag_host},{tag_date}:{space}/{quote(cms_id, safe='')}"
 
 
-def feed_identity(tag_host: str, tag_date: str, feed: str) -> str:
-    """A feed's own tag URI, equal for all its formats and at every base URL."""
-    return f"tag:{tag_host},{tag_date}:feed/{feed}"
+def feed_identity(tag_host: str, tag_date: str, site: str, feed: str) -> str:
+    """A feed's own tag URI, equal for all its formats and at every base URL.
+
+    It names the site, because several may share a tag host; and no article's has two slashes, whatever its id space is called.
+    """
+    return f"tag:{tag_host},{tag_date}:feed/{site}/{feed}"
 
 
 def short_id(of: str) -> str:
