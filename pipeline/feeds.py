@@ -139,7 +139,9 @@ def _settle(
         deliveries.settle(tx, lease.key, good)
         lease.hasten(tx)
         deliveries.fail(tx, lease.key, [Failure(d, "left out", left_out[d.article_id], None) for d in due if d.article_id in left_out])
-        deliveries.record(tx, lease.key, [(s.due.article_id, 0, "settled", "") for s in good if s.due.attempts])
+        deliveries.record(
+            tx, lease.key, [(s.due.article_id, 0, "settled", "") for s in good if s.due.attempts or lease.hold.circuit_failures]
+        )
         documents.put(tx, lease.key, [documents.Stored(d, updated, as_of=seen.as_of) for d in changed])
         documents.topics(tx, lease.key, {site.feeds_base + d.path.rpartition("/")[2]: d for d in changed}, updated)
         lease.worked(tx)
@@ -165,20 +167,24 @@ def _measure(key: str, good: Sequence[Settled], left_out: Mapping[int, str], now
 def _fail(context: Context, lease: Lease, due: Sequence[Due], error: Exception, stored: Sequence[documents.Stored]) -> None:
     """The origin could not be written, or the documents were no good: the outlet's failure, and no article's.
 
-    Every row is tried again, at the list's last interval once its others are spent; formats that stand are on record.
+    An origin that fails spends nobody's retries. Documents that break the contract are made again at the list's intervals,
+    at its last once the others are spent: each time means an alert. Formats that stand are on record.
     """
     cause = error if isinstance(error, PressrunError) else Transient(f"The origin could not be written: {error}")
     metrics.alerts.labels("feed held back").inc()
     context.log.error("feed held back", outlet=lease.key, outcome=str(cause))
     delays = context.settings.retries.of(Kind.FEED)
     with context.ledger.write() as tx:
+        back = leasing.back_at(lease, Kind.FEED, tx.now, cause)
         last = tx.now + timedelta(seconds=delays[-1])
-        patient = cause if isinstance(cause, Transient) else Transient(str(cause))
-        again = [(d, leasing.again_at(context, Kind.FEED, d.attempts, tx.now, patient) or last) for d in due]
-        deliveries.fail(tx, lease.key, [Failure(d, "failed", str(cause), when) for d, when in again])
+        if isinstance(cause, Transient):
+            failures = [Failure(d, "failed", str(cause), back, spends=False) for d in due]
+        else:
+            again = [leasing.again_at(context, Kind.FEED, d.attempts, tx.now, Transient(str(cause))) for d in due]
+            failures = [Failure(d, "failed", str(cause), when or last) for d, when in zip(due, again, strict=True)]
+        deliveries.fail(tx, lease.key, failures)
         documents.put(tx, lease.key, stored)
         # The rows carry the retry; where there are none, the next edge does.
-        soon = {} if due else {"next_edge_at": tx.now + timedelta(seconds=delays[0])}
-        lease.guard(tx, held_seq=lease.hold.wanted_seq, **soon)
+        lease.guard(tx, held_seq=lease.hold.wanted_seq, **({} if due else {"next_edge_at": back}))
         if isinstance(cause, Transient):
             lease.failed(tx)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 TAKES_WORK = 1.0  # seconds in which a run begins new items
 RENEW = 1.0
+MOST_PATIENT = 3600.0  # seconds; what an outlet may ask for all it holds
 LONGEST_ASKED = 7 * 86_400.0  # seconds; what an outlet may ask for with Retry-After
 
 
@@ -232,6 +233,19 @@ def has_work(context: Context, key: str) -> bool:
     """Asked after the lease was given back: whether something came meanwhile."""
     with context.ledger.read() as tx:
         return outlets.has_work(tx, key)
+
+
+def back_at(held: Lease, kind: Kind, now: datetime, error: Exception) -> datetime:
+    """When to come back to an outlet that failed as a whole, and for no article of its own.
+
+    Soon, by how often it failed: it is the circuit that waits, and lets one request through. An outlet that names a time
+    itself (Retry-After) is left alone until then, for an hour at most.
+    """
+    bounds = held.context.settings.limits
+    delays = sorted(s for s in held.context.settings.retries.of(kind) if s <= bounds.circuit_seconds) or [bounds.circuit_seconds]
+    delay = delays[min(held.hold.circuit_failures, len(delays) - 1)] * (0.8 + 0.4 * held.context.random.random())
+    asked = min((error.retry_after if isinstance(error, Transient) else None) or 0.0, MOST_PATIENT)
+    return now + timedelta(seconds=max(delay, asked))
 
 
 def again_at(context: Context, kind: Kind, attempts: int, now: datetime, error: Exception) -> datetime | None:

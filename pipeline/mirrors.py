@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pipeline import building, leasing
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 
 LIMIT = 20.0
 REQUEST = 8.0  # seconds; a request to a mirror takes no longer (`backends.http`), so none begins later than this before the limit
-MOST_PATIENT = 3600.0  # seconds
 MOST = 200
 ROBOTS = "robots.txt"
 BATCH = 50
@@ -402,18 +400,8 @@ def _account(press: _Press, tx: Tx, good: Sequence[Due], shared: PressrunError |
 
 
 def _back(press: _Press, now: datetime, shared: PressrunError | None) -> datetime | None:
-    """When to come back to a mirror that does not take what all its articles share; None where it does, or was not asked.
-
-    Soon, by how often it failed and not by what any article met: it is the circuit that waits, and lets one request through.
-    A mirror that names a time itself (Retry-After) is left alone until then, for an hour at most.
-    """
-    if shared is None or isinstance(shared, _NotBegun):
-        return None
-    bounds = press.context.settings.limits
-    delays = sorted(s for s in press.context.settings.retries.of(Kind.MIRROR) if s <= bounds.circuit_seconds) or [bounds.circuit_seconds]
-    delay = delays[min(press.lease.hold.circuit_failures, len(delays) - 1)] * (0.8 + 0.4 * press.context.random.random())
-    asked = min((shared.retry_after if isinstance(shared, Transient) else None) or 0.0, MOST_PATIENT)
-    return now + timedelta(seconds=max(delay, asked))
+    """When to come back to a mirror that does not take what all its articles share; None where it does, or was not asked."""
+    return None if shared is None or isinstance(shared, _NotBegun) else leasing.back_at(press.lease, Kind.MIRROR, now, shared)
 
 
 def _progress(press: _Press, failures: Sequence[Failure], shared: PressrunError | None, back: datetime | None) -> dict[str, object]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import brotli
 
-from pipeline.backends import Seen
+from pipeline.backends import Mounted
 from pipeline.building import feed_key
 from pipeline.formats import FORMATS
 from pipeline.ledger import deliveries, documents, duties
@@ -116,7 +116,7 @@ def _compare_slice(context: Context, key: str, since: datetime, after: str) -> s
         backend = context.mirror_backend(key, mirror)
         with context.ledger.read() as tx:
             rows = documents.stored_since(tx, key, since, after, SLICE)
-        if rows and not (isinstance(backend, Seen) and backend.seen()):
+        if rows and not (isinstance(backend, Mounted) and backend.mounted()):
             return None  # a folder of another machine, or not mounted here: that nothing stands there says nothing
         if wrong := [row for row in rows if _drift(backend, row.path, row)]:
             torn(context, key, wrong)

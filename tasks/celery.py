@@ -139,9 +139,9 @@ def step_task(step: Step, *, soft: int, hard: int, gives_way: float = 0.0) -> An
 
     @app.task(name=step.value, soft_time_limit=soft, time_limit=hard, max_retries=0, ignore_result=True)
     def task(keys: Sequence[str] = ()) -> None:
+        time.sleep(gives_way)
         began = time.monotonic()
         outcome = "done"
-        time.sleep(gives_way)
         try:
             carry(_step(step)(room(), _keys(keys)).nudges)
         except PressrunError as error:

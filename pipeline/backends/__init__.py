@@ -9,7 +9,7 @@ import importlib
 import pkgutil
 from typing import TYPE_CHECKING
 
-from pipeline.backends.contract import Backend, Seen, Stat, Sweeping, Target
+from pipeline.backends.contract import Backend, Mounted, Stat, Sweeping, Target
 from pipeline.model.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pipeline.kit.http import Http
 
-__all__ = ["Backend", "Seen", "Stat", "Sweeping", "Target", "kinds", "open_backend"]
+__all__ = ["Backend", "Mounted", "Stat", "Sweeping", "Target", "kinds", "open_backend"]
 
 
 def kinds() -> tuple[str, ...]:

@@ -71,10 +71,10 @@ def components(path: str) -> tuple[str, ...]:
 
 
 @runtime_checkable
-class Seen(Protocol):
+class Mounted(Protocol):
     """A backend that can tell whether its documents would be found from here."""
 
-    def seen(self) -> bool:
+    def mounted(self) -> bool:
         """Whether anything was ever put here, as far as can be seen from this process."""
 
 

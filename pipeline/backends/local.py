@@ -57,7 +57,7 @@ class LocalBackend:
                     os.unlink(temporary, dir_fd=folder)
                 raise
 
-    def seen(self) -> bool:
+    def mounted(self) -> bool:
         """Whether the folder is there and somebody wrote to it under this outlet's fence."""
         return self._fence.path.exists()
 
