@@ -208,28 +208,6 @@ def _show() -> Executable:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """An article that answers to an id."""
-
-    short_id: str
-    identity: str
-    cms_id: str
-
-
-def named(tx: Tx, site: str, given: str, kind: str) -> tuple[Named, ...]:
-    """The article of a site with that short id; else those with that CMS id, one for each id space, that outlets of a kind have."""
-    a, d, o = t.articles.c, t.documents.c, t.outlets.c
-    had = select(d.article_id).join(t.outlets, o.key == d.outlet).where(o.kind == kind, o.site == site, d.article_id == a.id).exists()
-    rows = tx.all(
-        select(a.short_id, a.identity, a.cms_id)
-        .where(a.site == site, or_(a.short_id == given, a.cms_id == given), had)
-        .order_by(a.short_id != given, a.space)
-    )
-    found = tuple(Named(*row) for row in rows)
-    return found[:1] if found and found[0].short_id == given else found
-
-
-@dataclass(frozen=True, slots=True)
 class Ending:
     """A revision that waits for nothing any more: its embargo is over."""
 

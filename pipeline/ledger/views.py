@@ -351,17 +351,35 @@ def deliveries(tx: Tx, outlet: str | None, state: str | None, most: int = 100) -
     ]
 
 
-def shares(tx: Tx, site: str, article: str) -> tuple[Row[Any] | None, list[Row[Any]]]:
-    """(the article's row, its share documents (outlet, status, body, changed_at)) by short id or CMS id."""
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An article that answers to an id."""
+
+    short_id: str
+    identity: str
+    cms_id: str
+
+
+def named(tx: Tx, site: str, given: str, kind: str) -> tuple[Named, ...]:
+    """The article of a site with that short id; else those with that CMS id, one for each id space, that outlets of a kind have."""
     a, d, o = t.articles.c, t.documents.c, t.outlets.c
-    named = select(a.id, a.cms_id, a.short_id, a.identity).where(a.site == site, or_(a.short_id == article, a.cms_id == article))
-    head = tx.first(named.order_by(a.short_id != article))
-    if head is None:
-        return None, []
+    had = select(d.article_id).join(t.outlets, o.key == d.outlet).where(o.kind == kind, o.site == site, d.article_id == a.id).exists()
     rows = tx.all(
+        select(a.short_id, a.identity, a.cms_id)
+        .where(a.site == site, or_(a.short_id == given, a.cms_id == given), had)
+        .order_by(a.short_id != given, a.space)
+    )
+    found = tuple(Named(*row) for row in rows)
+    return found[:1] if found and found[0].short_id == given else found
+
+
+def shares(tx: Tx, site: str, short_id: str) -> list[Row[Any]]:
+    """The share documents of an article: (outlet, status, body, sha256, changed_at)."""
+    a, d, o = t.articles.c, t.documents.c, t.outlets.c
+    return tx.all(
         select(d.outlet, d.status, d.body, d.sha256, d.changed_at)
         .join(t.outlets, o.key == d.outlet)
-        .where(d.article_id == head.id, o.kind == "network", o.site == site)
+        .join(t.articles, a.id == d.article_id)
+        .where(a.site == site, a.short_id == short_id, o.kind == "network", o.site == site)
         .order_by(d.outlet),
     )
-    return head, rows

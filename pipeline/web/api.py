@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, Response
 
 from pipeline.ledger import duties, views
-from pipeline.ledger.articles import named
 from pipeline.model.settings import Kind
 from pipeline.web.problems import problem
 
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from pipeline.context import Context
-    from pipeline.ledger.articles import Named
     from pipeline.ledger.engine import Tx
+    from pipeline.ledger.views import Named
 
 TOKEN = "api"  # noqa: S105 - the name of the row, not its secret
 USUAL, MOST = 50, 200
@@ -172,16 +171,16 @@ def shares(request: Request) -> Response:
     context: Context = request.app.state.context
     site, given = request.path_params["site"], request.path_params["article"]
     with context.ledger.read() as tx:
-        found = named(tx, site, given, Kind.NETWORK)
-        head, rows = views.shares(tx, site, found[0].short_id) if len(found) == 1 else (None, [])
+        found = views.named(tx, site, given, Kind.NETWORK)
+        rows = views.shares(tx, site, found[0].short_id) if len(found) == 1 else []
     if len(found) > 1:
         return _choices(site, found)
-    if head is None or not rows:
+    if not rows:
         return problem(404, "There are no share payloads of such an article.")
     live = [json.loads(row.body) for row in rows if row.status == "live"]
     if not live:
         return problem(410, "This article is withdrawn; so are its share payloads.")
-    content = {"article_id": head.identity, "id": head.cms_id, "shares": live}
+    content = {"article_id": found[0].identity, "id": found[0].cms_id, "shares": live}
     return JSONResponse(content, headers=SHARED)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select, text
 
 from pipeline.ledger import tables, views
+from pipeline.model.settings import Kind
 from tests.faults.newsroom_order import Shown
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def shares(context: Context, site: str, network: str, articles: Iterable[str], p
     found: set[str] = set()
     with context.ledger.read() as tx:
         for article in articles:
-            _, rows = views.shares(tx, site, article)
+            rows = [row for one in views.named(tx, site, article, Kind.NETWORK) for row in views.shares(tx, site, one.short_id)]
             live = [row.body for row in rows if row.outlet == f"{site}/network:{network}" and row.status == "live"]
             found |= {mark for body in live for mark in marks(bytes(body), prefix)}
     return frozenset(found)
