@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OLDEST = (3, 11)
 USAGE, UNREACHABLE, INTERRUPTED = 2, 3, 130
 ARRIVED = "_PRESSRUN_IN_ENVIRONMENT"
-DEVELOPERS_VERBS = frozenset({"test", "bench"})
+DEVELOPERS_VERBS = frozenset({"test", "bench", "faults"})
 
 
 class SetupError(Exception):

@@ -29,6 +29,7 @@ VERBS = (
     "doctor",
     "test",
     "bench",
+    "faults",
 )
 GOOD, NO, USAGE, UNREACHABLE = 0, 1, 2, 3
 

@@ -87,10 +87,11 @@ def site_text(site: str, window: str = "") -> str:
     return _SITE.replace("@SITE@", site).replace("@WINDOW@", window)
 
 
-def config_text(database: str, port: int) -> str:
-    """The configuration of the room."""
+def config_text(database: str, port: int, broker: str = "", sites: tuple[str, ...] = SITES) -> str:
+    """The configuration of the room; `broker` is the URL of one that runs already, "" for the room's own."""
     head = _HEAD.replace("@DATABASE@", database).replace("@PORT@", str(port))
-    return head + "".join(site_text(site, SHORT_WINDOW if site == "order" else "") for site in SITES)
+    head = f'broker = "{broker}"\n{head}' if broker else head
+    return head + "".join(site_text(site, SHORT_WINDOW if site == "order" else "") for site in sites)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +145,12 @@ def signed(body: bytes, webhook_id: str) -> dict[str, str]:
 
 @dataclass
 class Running:
-    """The room. `died` names every child that the supervisor had to start again."""
+    """The room. `died` names every child that the supervisor had to start again; `killed` counts what else a test ended."""
 
     context: Context
     supervisor: Supervisor
     died: list[str] = field(default_factory=list)
+    killed: int = 0
     _lines: threading.local = field(default_factory=threading.local)
     _opened: list[Line] = field(default_factory=list)
     _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -193,6 +195,21 @@ class Running:
             time.sleep(LOOK)
         return found
 
+    def wait(self, what: Callable[[], object], seconds: float = PATIENCE) -> bool:
+        """As `until`, for who wants to count it: whether it came true within `seconds`."""
+        ends = time.monotonic() + seconds
+        while not what():
+            if time.monotonic() > ends:
+                return False
+            self.died += self.supervisor.look()
+            time.sleep(LOOK)
+        return True
+
+    @property
+    def broker_url(self) -> str:
+        """Where the broker is: the room's own, or the one it was given."""
+        return self.supervisor.broker.url if self.supervisor.broker else str(self.context.settings.broker)
+
     def open_work(self, site: str) -> dict[str, int]:
         """What a site still has to do: waiting events, deliveries not settled, outlets behind; empty when there is nothing."""
         e, d, o = tables.events.c, tables.deliveries.c, tables.outlets.c
@@ -218,12 +235,14 @@ class Running:
         process = self.supervisor.children[name].process
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        self.killed += 1
 
     def account(self) -> str:
         """What is left to do and the ends of the logs, for a wait that failed."""
+        sites = [site.name for site in self.context.settings.sites]
         logs = sorted((self.context.settings.data / "logs").glob("*.log"))
         tails = [f"--- {log.name}\n{log.read_text(errors='replace')[-1500:]}" for log in logs]
-        return "\n".join([f"not in time; left: {[(site, self.open_work(site)) for site in SITES]}; died: {self.died}", *tails])
+        return "\n".join([f"not in time; left: {[(site, self.open_work(site)) for site in sites]}; died: {self.died}", *tails])
 
     def close(self) -> None:
         """Let go of every connection; the supervisor is left by whoever entered it."""
@@ -233,13 +252,18 @@ class Running:
 
 
 @contextmanager
-def running_in(folder: Path, database: str = "sqlite") -> Iterator[Running]:
-    """The room in a folder of its own, ready to take webhooks; on the way out only what was started here is ended."""
+def running_in(
+    folder: Path, database: str = "sqlite", *, broker: str = "", sites: tuple[str, ...] = SITES, more: str = ""
+) -> Iterator[Running]:
+    """The room in a folder of its own, ready to take webhooks; on the way out only what was started here is ended.
+
+    `broker` is the URL of one that runs already; `more` is added to the configuration's end.
+    """
     secret = folder / "secret"
     secret.touch(mode=0o600)
     secret.write_text(signatures.new_secret(SECRET))
     config = folder / "pressrun.toml"
-    config.write_text(config_text(database, free_port(0)))
+    config.write_text(config_text(database, free_port(0), broker, sites) + more)
     with pytest.MonkeyPatch.context() as patch:
         for name in ENVIRONMENT:  # what the developer has set for a deployment must not reach the children
             patch.delenv(name, raising=False)
