@@ -9,7 +9,7 @@ import pytest
 from pipeline import settings as settings_file
 from pipeline.context import register
 from pipeline.model.errors import ConfigError
-from pipeline.rules import schema
+from pipeline.rules import schema, verdict
 from tests.conftest import CONFIG, SECRET, article, open_newsroom, settings_in
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def patterns(node: object) -> Iterator[dict[str, Any]]:
 def test_no_form_is_told_as_an_expression(tmp_path: Path) -> None:
     """A person who mistyped an option is told in words what stands there."""
     for where in patterns(schema.documents()["config.v1.json"]):
-        assert where["pattern"] in schema.PATTERNS or where.get("description"), where
+        assert where["pattern"] in verdict.PATTERNS or where.get("description"), where
     with pytest.raises(ConfigError, match=r"server\.allow_hosts\.0: “127\.0\.0\.1” is not in the form expected here: host:port, such as"):
         settings_in(tmp_path, CONFIG.replace("port = 8499", 'port = 8499\nallow_hosts = ["127.0.0.1"]'))
     with pytest.raises(ConfigError, match="feeds_url: “x” is not in the form expected here: an http or https URL that ends with a slash"):

@@ -63,6 +63,8 @@ def content_sha(article: Article) -> str:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, str):  # nearly all of them
+        return value
     if isinstance(value, datetime):
         return rfc3339(value)
     if isinstance(value, tuple):

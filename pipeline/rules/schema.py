@@ -1,91 +1,20 @@
-"""The one door to JSON Schema: our own schemas, our own formats, and problems in sentences.
+"""Check values against the project's own schemas: one question, asked first of a quick library and then of a thorough one.
 
-The registry holds only what ships with the project, so no `$ref` can make it fetch anything. The format checker is
-built by hand, because jsonschema passes a format it has no checker for in silence.
+What the quick one (`rules.quick`) finds right needs nothing more; whatever it does not is put before jsonschema
+(`rules.verdict`), whose word counts and who says what is wrong. Both read the same schemas (`rules.contracts`).
 """
 
 from __future__ import annotations
 
-import difflib
-import json
-import re
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.exceptions import ValidationError
-from jsonschema.validators import extend
-from referencing import Registry, Resource
-
-from pipeline.model.errors import ConfigError
-from pipeline.model.event import Problem
+from pipeline.rules import quick
+from pipeline.rules.contracts import MOST_PROBLEMS, documents, folder, pointer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from pipeline.model.event import Problem
 
-FORMATS = ("date-time", "uri")
-MOST_PROBLEMS = 100
-_SHOWN = 60
-_BASE = "https://pressrun.example/schemas/"
-
-
-def folder() -> Path:
-    """Where the schemas are: beside the package in a checkout, inside it in a wheel."""
-    inside = Path(__file__).parent.parent / "_schemas"
-    return inside if inside.is_dir() else Path(__file__).parents[2] / "schemas"
-
-
-@cache
-def documents() -> Mapping[str, Mapping[str, object]]:
-    """Every schema by its file's name, e.g. `article.v1.json`."""
-    return {path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder().glob("*.json"))}
-
-
-@cache
-def _validator(name: str) -> Any:
-    missing = [f for f in FORMATS if f not in FormatChecker.checkers]
-    if missing:
-        message = f"no checker is installed for the formats {', '.join(missing)}: reinstall with the locked requirements"
-        raise ConfigError(message)
-    registry: Registry[Any] = Registry().with_resources(
-        (str(document["$id"]), Resource.from_contents(document)) for document in documents().values()
-    )
-    Draft202012Validator.check_schema(documents()[name])
-    return _Validator(_inlined(documents()[name], name), registry=registry.crawl(), format_checker=FormatChecker(FORMATS))
-
-
-def _pattern(validator: Any, pattern: str, instance: object, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
-    if isinstance(instance, str) and len(instance) > schema.get("maxLength", len(instance)):
-        return  # its length is a problem already, and some patterns take long over a megabyte
-    if validator.is_type(instance, "string") and not _expression(pattern).search(str(instance)):
-        yield ValidationError(f"{instance!r} does not match {pattern!r}")
-
-
-@cache
-def _expression(pattern: str) -> re.Pattern[str]:
-    """JSON Schema's patterns are ECMA-262's (core, 6.4), where `$` is the end; Python's also matches before a last line break."""
-    return re.compile(pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern)
-
-
-_Validator = extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
-
-
-def _inlined(node: Any, name: str) -> Any:
-    """The schema with each reference replaced by what it names: ours do not recurse, and looking references up is a third of the time."""
-    if isinstance(node, list):
-        return [_inlined(item, name) for item in node]
-    if not isinstance(node, dict):
-        return node
-    if not isinstance(reference := node.get("$ref"), str):
-        return {key: _inlined(value, name) for key, value in node.items() if key != "$defs"}
-    file, _, fragment = reference.partition("#")
-    target: Any = documents()[file or name]
-    for part in filter(None, fragment.split("/")):
-        target = target[part]
-    siblings = {key: value for key, value in node.items() if key != "$ref"}
-    found: dict[str, Any] = _inlined({k: v for k, v in target.items() if k not in {"$id", "$schema"}}, file or name)
-    return {**found, **_inlined(siblings, name)}
+__all__ = ["MOST_PROBLEMS", "documents", "folder", "pointer", "problems"]
 
 
 def problems(name: str, value: object, prefix: str = "") -> tuple[Problem, ...]:
@@ -93,124 +22,8 @@ def problems(name: str, value: object, prefix: str = "") -> tuple[Problem, ...]:
 
     `prefix` is put before every JSON Pointer.
     """
-    found_in = _validator(name).iter_errors(value)
-    errors: Iterable[ValidationError] = sorted(found_in, key=lambda e: [(isinstance(p, str), p) for p in e.absolute_path])
-    found = dict.fromkeys(p for error in errors for p in _told(error, prefix))
-    return tuple(found)[:MOST_PROBLEMS]
+    if quick.finds_right(name, value):
+        return ()
+    from pipeline.rules import verdict  # noqa: PLC0415 - 7 MB that a process without a bad event never needs
 
-
-def pointer(parts: Iterable[object]) -> str:
-    """A JSON Pointer (RFC 6901) from its parts."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
-
-
-def _told(error: ValidationError, prefix: str) -> list[Problem]:
-    where = prefix + pointer(error.absolute_path)
-    rule: Any = error.validator_value
-    subschema: Any = error.schema
-    instance: Any = error.instance
-    if "propertyNames" in error.absolute_schema_path:
-        where += pointer([error.instance])
-    if error.validator == "required":
-        lacking = [name for name in rule if name not in instance]
-        return [Problem(f"{where}/{name}", "This field is required.") for name in lacking]
-    if error.validator == "dependentRequired":
-        beside = [(name, given) for given, names in rule.items() if given in instance for name in names if name not in instance]
-        return [Problem(f"{where}/{name}", f"This field is required beside {given}.") for name, given in beside]
-    if error.validator == "additionalProperties":
-        known = sorted(subschema.get("properties", {}))
-        unknown = sorted(str(name) for name in instance if name not in subschema.get("properties", {}))
-        return [Problem(f"{where}{pointer([name])}", _unknown(name, known)) for name in unknown]
-    if error.validator in {"if", "then", "else"} and error.context:
-        return [p for inner in error.context for p in _told(inner, prefix)]
-    return [Problem(where, _sentence(error))]
-
-
-def _unknown(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f" Did you mean “{near[0]}”?" if near else f" Known here: {', '.join(known)}." if known else ""
-    return f"{_short(name)} is not a known field.{hint}"
-
-
-_TYPES = {
-    "string": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "object": "an object",
-    "array": "a list",
-    "boolean": "true or false",
-    "null": "null",
-}
-
-
-def _sentence(error: ValidationError) -> str:  # noqa: C901, PLR0911, PLR0912 - one line a keyword
-    limit: Any = error.validator_value
-    found: Any = error.instance
-    where: Any = error.schema
-    match error.validator:
-        case "type":
-            return f"Expected {_type_name(limit)}, found {_found(found)}."
-        case "enum":
-            return f"Expected one of {', '.join(map(str, limit))}; found {_short(found)}."
-        case "const":
-            return f"Expected {limit}."
-        case "maxLength":
-            return f"At most {limit} characters; this has {len(found)}."
-        case "minLength":
-            return "This must not be empty." if limit == 1 else f"At least {limit} characters."
-        case "maxItems" | "maxProperties":
-            return f"At most {limit} items; this has {len(found)}."
-        case "minItems" | "minProperties":
-            return f"At least {limit} item{'s' if limit > 1 else ''}."
-        case "minimum" | "exclusiveMinimum":
-            return f"At least {limit}; found {found}."
-        case "maximum" | "exclusiveMaximum":
-            return f"At most {limit}; found {found}."
-        case "format":
-            return _FORMAT_SENTENCES[str(limit)] + f"; found {_short(found)}."
-        case "pattern":
-            described = PATTERNS.get(str(limit)) or where.get("description", "")
-            if str(limit) == "\\S":
-                return "This must not be empty or blank."
-            return f"{_short(found)} is not in the form expected here{': ' + described.rstrip('.') if described else f' ({limit})'}."
-        case _:
-            return str(error.message)[:300]
-
-
-PATTERNS = {
-    "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$": "env:NAME or file:PATH, never the secret itself",
-    "^(https?://[^/@\\s]+(/.*)?/)?$": "an http or https URL that ends with a slash",
-    "^(?![\\s\\S]*\\s)https?://[^/?#@\\s]+(?![^/?#])": "an address that begins with http:// or https://, without a user name",
-    "^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$": "a BCP 47 language tag such as en or pt-BR",
-    "^[^/]*[^/\\s][^/]*$": "one level of the breadcrumb, without a slash",
-    "^[a-z0-9][a-z0-9.+-]*/[a-z0-9][a-z0-9.+-]*$": "a media type in small letters such as image/jpeg",
-    "^\\S+$": "a date and time without white space",
-}
-_FORMAT_SENTENCES = {
-    "date-time": "Expected a date and time with offset such as 2026-11-23T08:00:00Z (RFC 3339)",
-    "uri": "Expected an absolute URL (RFC 3986)",
-}
-
-
-def _type_name(limit: object) -> str:
-    names = limit if isinstance(limit, list) else [limit]
-    return " or ".join(_TYPES.get(str(name), str(name)) for name in names)
-
-
-def _found(value: object) -> str:
-    for kind, name in (
-        (bool, "true or false"),
-        (str, "text"),
-        (int, "a number"),
-        (float, "a number"),
-        (list, "a list"),
-        (dict, "an object"),
-    ):
-        if isinstance(value, kind):
-            return name
-    return "null"
-
-
-def _short(value: object) -> str:
-    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=True)
-    return f"“{shown[:_SHOWN]}…”" if len(shown) > _SHOWN else f"“{shown}”"
+    return verdict.problems(name, value, prefix)

@@ -17,7 +17,8 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from pipeline.model.errors import ConfigError
-from pipeline.rules import schema
+from pipeline.rules import contracts, schema
+from pipeline.rules import verdict as judge
 from tests.conftest import EXAMPLES, article
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def plain(name: str) -> Any:
     """
     documents = [{k: v for k, v in document.items() if k != "$schema"} for document in schema.documents().values()]
     registry: Registry[Any] = Registry().with_resources((str(d["$id"]), DRAFT202012.create_resource(d)) for d in documents)
-    return schema._Validator(schema.documents()[name], registry=registry.crawl(), format_checker=FormatChecker(schema.FORMATS))
+    return judge.Validator(schema.documents()[name], registry=registry.crawl(), format_checker=FormatChecker(tuple(contracts.FORMATS)))
 
 
 def verdict(validator: Any, value: object) -> list[tuple[list[str], str]]:
@@ -102,8 +103,8 @@ def test_every_sample_is_valid(name: str) -> None:
 @pytest.mark.parametrize("name", ["article.v1.json", "event.v1.json", "withdrawal.v1.json", "share.v1.json", "config.v1.json"])
 def test_no_reference_is_left_to_look_up(name: str) -> None:
     """What the validator reads names nothing outside itself."""
-    assert '"$ref"' not in json.dumps(schema._validator(name).schema)
-    assert '"$defs"' not in json.dumps(schema._validator(name).schema)
+    assert '"$ref"' not in json.dumps(judge.validator(name).schema)
+    assert '"$defs"' not in json.dumps(judge.validator(name).schema)
 
 
 @settings(max_examples=300, deadline=None)
@@ -112,7 +113,7 @@ def test_a_changed_sample_is_judged_alike_with_and_without_references(name: str,
     """The same errors at the same places; and there are problems exactly where there are errors."""
     value = mutant(SAMPLES[name], data.draw)
     expected = verdict(plain("event.v1.json"), value)
-    assert verdict(schema._validator("event.v1.json"), value) == expected
+    assert verdict(judge.validator("event.v1.json"), value) == expected
     assert bool(schema.problems("event.v1.json", value)) == bool(expected)
 
 
@@ -120,9 +121,9 @@ def test_a_changed_sample_is_judged_alike_with_and_without_references(name: str,
 @given(st.sampled_from(sorted(SHARES)), st.data())
 def test_a_changed_share_is_judged_alike_with_and_without_references(name: str, data: st.DataObject) -> None:
     """The schema with the most references."""
-    assert verdict(schema._validator("share.v1.json"), SHARES[name]) == []
+    assert verdict(judge.validator("share.v1.json"), SHARES[name]) == []
     value = mutant(SHARES[name], data.draw)
-    assert verdict(schema._validator("share.v1.json"), value) == verdict(plain("share.v1.json"), value)
+    assert verdict(judge.validator("share.v1.json"), value) == verdict(plain("share.v1.json"), value)
 
 
 @pytest.mark.parametrize("name", ["event.v1.json", "withdrawal.v1.json", "share.v1.json"])
@@ -135,7 +136,7 @@ def test_a_form_ends_at_the_end_in_every_file_that_refers_to_it(name: str) -> No
 
 def test_what_stands_beside_a_reference_holds_too() -> None:
     """A description beside a `$ref` goes into the sentence, and the limits of what it names stay."""
-    inlined = schema._inlined({"$ref": "article.v1.json#/$defs/url", "description": "Here.", "maxLength": 5}, "event.v1.json")
+    inlined = contracts.inlined({"$ref": "article.v1.json#/$defs/url", "description": "Here.", "maxLength": 5}, "event.v1.json")
     assert (inlined["description"], inlined["maxLength"], inlined["format"]) == ("Here.", 5, "uri")
 
 
@@ -161,10 +162,11 @@ def test_a_schema_that_names_another_place_is_refused(server: socket.socket, mon
     address = f"http://127.0.0.1:{server.getsockname()[1]}/article.json"
     stranger = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "https://pressrun.example/x", "$ref": address}
     documents = {**schema.documents(), "stranger.json": stranger}
-    monkeypatch.setattr(schema, "documents", lambda: documents)
+    monkeypatch.setattr(judge, "documents", lambda: documents)
+    monkeypatch.setattr(contracts, "documents", lambda: documents)
     with pytest.raises(LookupError):
-        schema._validator.__wrapped__("stranger.json")
-    registry: Registry[Any] = schema._validator("event.v1.json")._resolver._registry
+        judge.validator.__wrapped__("stranger.json")
+    registry: Registry[Any] = judge.validator("event.v1.json")._resolver._registry
     with pytest.raises(LookupError):
         registry.get_or_retrieve(address)
 
@@ -173,4 +175,4 @@ def test_a_format_without_a_checker_is_told_at_once(monkeypatch: pytest.MonkeyPa
     """Otherwise jsonschema would let everything through in silence."""
     monkeypatch.setattr(FormatChecker, "checkers", {k: v for k, v in FormatChecker.checkers.items() if k != "uri"})
     with pytest.raises(ConfigError, match="no checker is installed for the formats uri"):
-        schema._validator.__wrapped__("event.v1.json")
+        judge.validator.__wrapped__("event.v1.json")
