@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pipeline.model.entry import Rendered
     from pipeline.model.revision import Revision
     from pipeline.model.share import Share
-    from pipeline.pages import Told
+    from pipeline.pages import Shell, Told
 
 
 @dataclass
@@ -45,6 +45,7 @@ class Context:
     entries: Weighed[tuple[object, ...], Rendered] = field(default_factory=Weighed)
     revisions: Weighed[int, Revision] = field(default_factory=lambda: Weighed(8_000_000))
     told: Weighed[tuple[object, ...], Told] = field(default_factory=lambda: Weighed(6_000_000))
+    shells: Recent[tuple[object, ...], Shell] = field(default_factory=Recent)
     shares: Recent[tuple[object, ...], Share] = field(default_factory=lambda: Recent(2000))
     _backends: dict[tuple[int, str], Backend] = field(default_factory=dict)
     _making: threading.Lock = field(default_factory=threading.Lock)

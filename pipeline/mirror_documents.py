@@ -16,7 +16,7 @@ from pipeline.ledger import deliveries, documents
 from pipeline.ledger.documents import Stored
 from pipeline.model.document import Document, DocumentStatus
 from pipeline.networks import NETWORKS
-from pipeline.pages import FeedLink, PageFrame, ShareLink, Told, gone_page, index_page, moved_page, page_path, printed, robots, tell
+from pipeline.pages import FeedLink, PageFrame, ShareLink, Told, form_of, gone_page, index_page, moved_page, page_path, robots, shell, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -60,7 +60,7 @@ class Maker:
         """An article's page, and redirects from every other path it has here (`there`: rows of its documents)."""
         folder = page_path(building.article_of(revision).url, revision.short_id)
         target = self.mirror.base_url + folder
-        page = Document(f"{folder}index.html", HTML, printed(self._told(revision, target), self.frame))
+        page = Document(f"{folder}index.html", HTML, self._printed(self._told(revision, target)))
         former = [r.path for r in there if r.path != page.path]
         return [page, *(Document(path, HTML, moved_page(self.frame, target), DocumentStatus.MOVED, target) for path in former)]
 
@@ -85,6 +85,15 @@ class Maker:
             told = tell(building.entry_of(revision, target), self.site, canonical, self._links(revision))
             self.context.told.put(key, told, sys.getsizeof(told.head) + sys.getsizeof(told.main))
         return told
+
+    def _printed(self, told: Told) -> bytes:
+        form = form_of(told)
+        key = (self.key, form)
+        kept = self.context.shells.get(key)
+        if kept is None:
+            kept = shell(self.frame, form)
+            self.context.shells.put(key, kept)
+        return kept.around(told)
 
     def _links(self, revision: Revision) -> list[ShareLink]:
         """The share block: where each network of the site takes a reader who wants to pass the article on."""

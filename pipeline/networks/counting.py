@@ -10,6 +10,7 @@ it back costs a busy process more than the match.
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import regex
@@ -91,6 +92,7 @@ def utf8_bytes(text: str) -> int:
     return len(text.encode())
 
 
+@lru_cache(maxsize=64)  # a text that fits is counted once more for the record
 def x_weight(text: str) -> int:
     """What X counts of its 280: NFC, each link 23, each emoji sequence 2, other code points 1 or 2 (v3.json ranges)."""
     normal = unicodedata.normalize("NFC", text).replace("\r\n", "\n")
@@ -101,6 +103,7 @@ def x_weight(text: str) -> int:
     return total + _plain_weight(normal[done:])
 
 
+@lru_cache(maxsize=64)
 def mastodon_length(text: str) -> int:
     """What Mastodon counts of its limit: graphemes, each link with a scheme 23, @user@domain only as @user.
 

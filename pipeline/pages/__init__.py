@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.pages.article import Told, article_page, printed, tell
+from pipeline.pages.article import Shell, Told, article_page, form_of, shell, tell
 from pipeline.pages.frame import FeedLink, PageFrame, ShareLink
 from pipeline.pages.index import index_page
 from pipeline.pages.notices import gone_page, moved_page, robots
@@ -15,13 +15,15 @@ __all__ = [
     "FeedLink",
     "PageFrame",
     "ShareLink",
+    "Shell",
     "Told",
     "article_page",
+    "form_of",
     "gone_page",
     "index_page",
     "moved_page",
     "page_path",
-    "printed",
     "robots",
+    "shell",
     "tell",
 ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from pipeline.model.article import Image, Video
 from pipeline.pages import body as bodies
@@ -81,17 +83,68 @@ class Told:
 
 
 def article_page(entry: Entry, frame: PageFrame, shares: Sequence[ShareLink]) -> bytes:
-    """The page of one live revision, as UTF-8 HTML: what it tells, printed in a mirror's frame. Same arguments, same bytes."""
-    return printed(tell(entry, frame.site, frame.canonical(entry.article.url, entry.link), shares), frame)
+    """The page of one live revision, as UTF-8 HTML: what it tells, in a mirror's shell. Same arguments, same bytes.
+
+    Who prints many keeps what they tell (`tell`) and the shells (`shell`): one for all mirrors, the other for all articles.
+    """
+    told = tell(entry, frame.site, frame.canonical(entry.article.url, entry.link), shares)
+    return shell(frame, form_of(told)).around(told)
 
 
-def printed(told: Told, frame: PageFrame) -> bytes:
-    """The page at one mirror.
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What of an article decides the shape of the page around it, not only its words."""
+
+    language: str
+    described: bool
+    linked: bool
+    owned: bool
+
+
+def form_of(told: Told) -> Form:
+    """The form an article's page has: its language, and whether description, canonical link and rights stand in it."""
+    return Form(told.language, bool(told.description), is_web(told.canonical), bool(told.rights))
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """A mirror's page of one form, cut where an article's own words stand: the pieces between, and which word follows each."""
+
+    pieces: tuple[str, ...]
+    names: tuple[str, ...]
+
+    def around(self, told: Told) -> bytes:
+        """The page, as UTF-8."""
+        words = [str(escape(getattr(told, name))) for name in self.names]
+        return "".join(chain.from_iterable(zip(self.pieces, [*words, ""], strict=True))).encode()
+
+
+def shell(frame: PageFrame, form: Form) -> Shell:
+    """The page of a form at one mirror, rendered once with marks where the words of its article belong.
 
     Canonical and robots by `frame.seo`: a page kept out of search names no canonical address of another host, because
     the two contradict each other.
     """
-    return page("article.html.j2", frame, told.language, told=told)
+    canonical = f"https://{_mark('canonical')}" if form.linked else _mark("canonical")
+    marked = Told(
+        language=form.language,
+        headline=_mark("headline"),
+        description=_mark("description") if form.described else "",
+        canonical=canonical,
+        rights=_mark("rights") if form.owned else "",
+        head=Markup(_mark("head")),  # noqa: S704, a mark of ours
+        main=Markup(_mark("main")),  # noqa: S704, the same
+    )
+    cut = _MARK.split(page("article.html.j2", frame, form.language, told=marked).decode())
+    return Shell(tuple(cut[::2]), tuple(cut[1::2]))
+
+
+def _mark(name: str) -> str:
+    """A text nobody writes, which escaping leaves alone: no page holds a NUL."""
+    return f"\0{name}\0"
+
+
+_MARK = re.compile("(?:https://)?\0([a-z]+)\0")
 
 
 def tell(entry: Entry, site: Site, canonical: str, shares: Sequence[ShareLink]) -> Told:

@@ -1,20 +1,23 @@
 """Find the seams of an article's body, so that photographs can stand between paragraphs.
 
 The body was sanitised at validation. It is cut, never parsed and written anew: what is printed is what was
-sanitised, byte for byte, and no second parser's reading of it can bring markup to life.
+sanitised, byte for byte, and no second parser's reading of it can bring markup to life. So its tags are as the
+sanitiser writes them, in small letters with every value in double quotes, and brackets elsewhere are references.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from html.parser import HTMLParser
-from itertools import accumulate
+from html import unescape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_TAG = re.compile(r'<(/?)([a-z][a-z0-9]*)((?: [a-z][a-z-]*="[^"]*")*)>')
+_ATTRIBUTE = re.compile(r' ([a-z][a-z-]*)="([^"]*)"')
 # https://html.spec.whatwg.org/multipage/syntax.html#void-elements
 _VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"})
 _TEXT = frozenset({"p", "ul", "ol", "dl", "blockquote", "table", "pre"})  # a figure may follow these
@@ -52,63 +55,64 @@ class Body:
         return len(self.text.split())
 
 
-class _Seams(HTMLParser):
-    """Notes where each outermost block element ends; `sound` turns False where tags do not match."""
+class _Seams:
+    """Notes where each outermost block element ends; `sound` turns False where tags do not match, or text has a bracket of its own."""
 
     def __init__(self, html: str) -> None:
-        super().__init__(convert_charrefs=True)
         self.ends: list[tuple[int, str]] = []
         self._shows: dict[str, int] = {}
         self._figures: list[list[str]] = [[]]  # the first stands for no figure at all
         self.texts: list[str] = []
         self.sound = True
         self._open: list[str] = []
-        self._html = html
-        self._lines = [0, *accumulate(len(line) + 1 for line in html.split("\n"))]
-        self.feed(html)
-        self.close()
+        done = 0
+        for tag in _TAG.finditer(html):
+            self._text(html[done : tag.start()])
+            done = tag.end()
+            if tag[1]:
+                self._close(tag[2], done)
+            else:
+                self._begin(tag[2], tag[3], done)
+        self._text(html[done:])
         self.sound = self.sound and not self._open
 
-    @property
-    def _at(self) -> int:
-        line, column = self.getpos()
-        return self._lines[line - 1] + column
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def _begin(self, tag: str, attributes: str, end: int) -> None:
         if tag == "figure":
             self._figures.append([])
-        for url in _loaded(attrs):
-            self._shows[url] = len(self._figures) - 1 if "figure" in self._open else 0
+        if "src" in attributes or "poster" in attributes:
+            for url in _loaded(attributes):
+                self._shows[url] = len(self._figures) - 1 if "figure" in self._open else 0
         if tag not in _VOID:
             self._open.append(tag)
         elif not self._open and tag in _BLOCKS:
-            self.ends.append((self._at + len(self.get_starttag_text() or ""), tag))
+            self.ends.append((end, tag))
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-
-    def handle_endtag(self, tag: str) -> None:
+    def _close(self, tag: str, end: int) -> None:
         if not self._open or self._open.pop() != tag:
             self.sound = False
         elif not self._open and tag in _BLOCKS:
-            self.ends.append((self._html.find(">", self._at) + 1, tag))
+            self.ends.append((end, tag))
 
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
+    def _text(self, written: str) -> None:
+        if not written:
+            return
+        self.sound = self.sound and "<" not in written
+        said = unescape(written) if "&" in written else written
+        self.texts.append(said)
         if "figure" in self._open:
-            self._figures[-1].append(data)
+            self._figures[-1].append(said)
 
     @property
     def shows(self) -> dict[str, str]:
         return {url: " ".join(self._figures[figure]) for url, figure in self._shows.items()}
 
 
-def _loaded(attrs: list[tuple[str, str | None]]) -> Iterator[str]:
-    for name, value in attrs:
+def _loaded(attributes: str) -> Iterator[str]:
+    for name, written in _ATTRIBUTE.findall(attributes):
         if name in ("src", "poster"):
-            yield (value or "").strip()
+            yield unescape(written).strip()
         elif name == "srcset":
-            yield from (candidate.split()[0] for candidate in (value or "").split(",") if candidate.strip())
+            yield from (candidate.split()[0] for candidate in unescape(written).split(",") if candidate.strip())
 
 
 @lru_cache(maxsize=100)  # every mirror prints the same bodies, all of them within moments

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from html.parser import HTMLParser
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.kit import clean
 from pipeline.pages.body import Block, places, read
 
 _INLINE = st.sampled_from(
@@ -98,3 +101,83 @@ def test_two_photographs_stand_on_either_side_of_a_sub_heading_half_way() -> Non
     """The page it all began with."""
     blocks = read("<p>1</p><p>2</p><p>3</p><h2>half</h2><p>4</p><p>5</p><p>6</p>").blocks
     assert places(blocks, 2) == (1, 4)
+
+
+class _Oracle(HTMLParser):
+    """What a whole parser reads in a body: all of its text, and everything that is loaded."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.text: list[str] = []
+        self.loads: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - the base class's signature
+        self.loads += [(value or "").strip() for name, value in attrs if name in ("src", "poster")]
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+_PIECES = [
+    *(
+        "<p>",
+        "</p>",
+        "<P CLASS=x>",
+        "<figure>",
+        "</figure>",
+        "<figcaption>c",
+        "<em>",
+        "</em>",
+        "<br>",
+        "<hr/>",
+        "<ul><li>",
+        "</ul>",
+        "<pre>\n",
+    ),
+    *(
+        "<img src=https://i.example/a.jpg alt='a \"b\" > <i>c'>",
+        '<img alt="x=&quot;y" src="https://i.example/&amp;amp;?a&b">',
+        "<img src=//x/>",
+    ),
+    *(
+        "<a href='https://a.example/?a=1&b=2' title='>'>",
+        "</a>",
+        "<svg><style>",
+        "<!-- > -->",
+        "<table><tr><td colspan=2>",
+        "<script>x</script>",
+    ),
+    *(
+        "a < b",
+        "&lt;p&gt;",
+        "&amp;lt;",
+        "&nbsp;",
+        "\xa0",
+        "&#x3c;i>",
+        "\u2028",
+        "&",
+        "<",
+        ">",
+        '"',
+        "'",
+        "\n",
+        "ё",
+        "日本",
+        "</",
+        "<1>",
+        "<ruby>",
+    ),
+]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from(_PIECES), max_size=25).map("".join))
+def test_of_what_the_sanitiser_writes_the_same_is_read_as_by_a_whole_parser(markup: str) -> None:
+    """However the markup came in: its tags, quotes, brackets and references are the sanitiser's afterwards."""
+    html = clean.html(markup, "https://www.example.org/")
+    oracle, body = _Oracle(html), read(html)
+    assert "".join(body.texts) == "".join(oracle.text)
+    assert set(body.shows) == set(oracle.loads)
+    assert "".join(block.html for block in body.blocks) == html
