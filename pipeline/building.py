@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pipeline.model.settings import Feed, Network, Site
     from pipeline.model.share import Share
 
+EntryKey = tuple[str, str, int]  # site, its home URL, revision
 EDGE = timedelta(minutes=5)
 TOMBSTONES = timedelta(days=30)
 
@@ -108,19 +109,14 @@ class Builder:
         """`touch` is told the article before each rendering (careful runs)."""
         self._context, self._site, self._base, self._touch = context, site, base, touch
         self._revisions: dict[int, Revision] = {}
-        self._entries: dict[tuple[str, int], Rendered] = {}
+        self._entries: dict[int, tuple[Rendered, ...]] = {}  # revision → its entry in every format, in the order of FORMATS
 
     def load(self, tx: Tx, shown: Sequence[Shown]) -> None:
-        """Take the entries that are kept, and read the revisions of those that are not in every format."""
-        missing = set()
-        for place in shown:
-            for fmt in FORMATS.values():
-                kept = self._context.entries.get(self._key(fmt, place.revision))
-                if kept is None:
-                    missing.add(place.revision)
-                else:
-                    self._entries[fmt.name, place.revision] = kept
-        self._revisions.update(read(self._context, tx, missing - self._revisions.keys()))
+        """Take the entries that are kept, and read the revisions of the others."""
+        wanted = {place.revision for place in shown} - self._entries.keys()
+        kept = self._context.entries.get_all(self._key(revision) for revision in wanted)
+        self._entries.update({revision: entries for (*_, revision), entries in kept.items()})
+        self._revisions.update(read(self._context, tx, wanted - self._entries.keys() - self._revisions.keys()))
 
     def build(self, feed: Feed, seen: Window, updated_at: datetime, folder: str, known: Mapping[str, Row[Any]]) -> Built:
         """All formats of one feed; an entry that cannot be rendered, or breaks the contract, is left out of all of them.
@@ -142,8 +138,8 @@ class Builder:
             shown = [place for place in shown if place.article_id not in built.left_out]
         return built
 
-    def _key(self, fmt: Format, revision: int) -> tuple[object, ...]:
-        return (fmt.name, self._site.name, self._site.home_url, revision)
+    def _key(self, revision: int) -> EntryKey:
+        return (self._site.name, self._site.home_url, revision)
 
     def _rendered(self, feed: Feed, shown: Sequence[Shown], built: Built) -> list[Shown]:
         """Those whose entry exists in every format, within the size bound."""
@@ -151,7 +147,7 @@ class Builder:
         size = 0
         for place in shown:
             try:
-                entries = [self._entry(fmt, feed, place) for fmt in FORMATS.values()]
+                entries = self._entries.get(place.revision) or self._render(feed, place)
             except Exception as error:  # noqa: BLE001 - one bad article never breaks a feed
                 limits.let_pass(error)
                 built.left_out[place.article_id] = f"It could not be rendered: {type(error).__name__}: {error}"
@@ -162,26 +158,18 @@ class Builder:
             kept.append(place)
         return kept
 
-    def _entry(self, fmt: Format, feed: Feed, place: Shown) -> Rendered:
-        """The entry's bytes, read back once. Raises ValueError where they are not one entry of this format."""
-        made = self._entries.get((fmt.name, place.revision))
-        if made is None:
-            self._touch(place.article_id)
-            made = self._render(fmt, self._head(feed, fmt, EPOCH, ()), self._revisions[place.revision])
-            self._entries[fmt.name, place.revision] = made
-            self._context.entries.put(self._key(fmt, place.revision), made, made.size)
+    def _render(self, feed: Feed, place: Shown) -> tuple[Rendered, ...]:
+        """The entry in every format, each read back once. Raises ValueError where its bytes are not one entry of a format."""
+        self._touch(place.article_id)
+        revision = self._revisions[place.revision]
+        made = tuple(_rendered(fmt, self._head(feed, fmt, EPOCH, ()), revision) for fmt in FORMATS.values())
+        self._entries[place.revision] = made
+        self._context.entries.put(self._key(place.revision), made, sum(entry.size for entry in made))
         return made
 
-    def _render(self, fmt: Format, head: FeedHead, revision: Revision) -> Rendered:
-        mark = _mark(revision)
-        body = fmt.entry(entry_of(revision, mark), head)
-        parts = tuple(body.split(fmt.quoted(mark)))
-        return Rendered(parts, contract.read_entry(fmt, _any_frame(fmt), body), article_of(revision).url, sum(map(len, parts)))
-
-    def _links(self, feed: Feed, shown: Sequence[Shown]) -> dict[Callable[[str], bytes], list[bytes]]:
+    def _links(self, rows: Sequence[tuple[Shown, tuple[Rendered, ...]]]) -> dict[Callable[[str], bytes], list[bytes]]:
         """Where the entries lead, in every way a format quotes it."""
-        first = next(iter(FORMATS.values()))
-        links = [self._base.link(place, self._entry(first, feed, place).url) for place in shown]
+        links = [self._base.link(place, entries[0].url) for place, entries in rows]
         return {quoted: [quoted(link) for link in links] for quoted in {fmt.quoted for fmt in FORMATS.values()}}
 
     def _documents(
@@ -197,17 +185,17 @@ class Builder:
         """Make the documents and check each against the feed contract; answers (identity, fault) pairs."""
         built.documents, built.shown, faults = [], frozenset(s.article_id for s in shown), []
         expected = [contract.Expectation(s.identity, s.sort_at) for s in shown]
-        links = self._links(feed, shown)
-        for fmt in FORMATS.values():
-            head = self._head(feed, fmt, updated_at, seen.tombstones)
-            frame = fmt.frame(head)
-            entries = [self._entry(fmt, feed, place) for place in shown]
+        latest = max([updated_at, *(s.sort_at for s in shown)])
+        rows = [(place, self._entries[place.revision]) for place in shown]
+        links = self._links(rows)
+        for place_of, fmt in enumerate(FORMATS.values()):
+            frame = fmt.frame(self._head(feed, fmt, updated_at, seen.tombstones))
+            entries = [everywhere[place_of] for _, everywhere in rows]
             body = fmt.splice(frame, [entry.at(link) for entry, link in zip(entries, links[fmt.quoted], strict=True)])
             made = Document(f"{folder}{feed.name}.{fmt.extension}", fmt.media_type, body)
             built.documents.append(made)
             if (row := known.get(made.path)) is not None and row.sha256 == made.sha256:
                 continue
-            latest = max([updated_at, *(s.sort_at for s in shown)])
             found = contract.check_frame(fmt, frame)
             found += contract.check_parts([e.seen for e in entries], len(body), expected, 2 * feed.window_max_bytes, latest)
             faults += [(fault.identity, f"{fmt.name}: {fault.detail}") for fault in found]
@@ -228,6 +216,13 @@ class Builder:
             rights=site.rights,
             tombstones=tombstones,
         )
+
+
+def _rendered(fmt: Format, head: FeedHead, revision: Revision) -> Rendered:
+    mark = _mark(revision)
+    body = fmt.entry(entry_of(revision, mark), head)
+    parts = tuple(body.split(fmt.quoted(mark)))
+    return Rendered(parts, contract.read_entry(fmt, _any_frame(fmt), body), article_of(revision).url, sum(map(len, parts)))
 
 
 @cache

@@ -42,7 +42,7 @@ class Context:
     clock: Clock = field(default_factory=SystemClock)
     random: Random = field(default_factory=Random)  # jitter and ids; never secrets
     owner: str = ""
-    entries: Weighed[tuple[object, ...], Rendered] = field(default_factory=Weighed)
+    entries: Weighed[tuple[str, str, int], tuple[Rendered, ...]] = field(default_factory=Weighed)
     revisions: Weighed[int, Revision] = field(default_factory=lambda: Weighed(8_000_000))
     told: Weighed[tuple[object, ...], Told] = field(default_factory=lambda: Weighed(6_000_000))
     shells: Recent[tuple[object, ...], Shell] = field(default_factory=Recent)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MOST_BYTES = 16_000_000
 MOST_ITEMS = 400
@@ -55,6 +58,14 @@ class Weighed(Generic[Key, Value]):
                 return None
             self._kept.move_to_end(key)
             return found[0]
+
+    def get_all(self, keys: Iterable[Key]) -> dict[Key, Value]:
+        """Those of these values that are kept, by their keys: a window asks for hundreds at once."""
+        with self._lock:
+            found = {key: kept[0] for key in keys if (kept := self._kept.get(key)) is not None}
+            for key in found:
+                self._kept.move_to_end(key)
+            return found
 
     def put(self, key: Key, value: Value, size: int) -> None:
         """Keep the value; equal keys stand for equal values, so the first stays."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -62,7 +62,10 @@ def account_of(network: Network, option: str, placeholder: str) -> Chosen:
 def intent(address: str, **params: str) -> str:
     """A composer's address with its parameters; empty ones are left out, a space is %20 and never + (RFC 3986 2.1)."""
     given = {name: value for name, value in params.items() if value}
-    return f"{address}?{urlencode(given, quote_via=quote)}"
+    return f"{address}?{urlencode(given, quote_via=_quoted)}"
+
+
+_quoted = lru_cache(maxsize=128)(quote)  # the composers of one article are told the same link, headline and text
 
 
 def dedupe_key(network: str, account: str, identity: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import unquote
 
 NAME_MAX = 80  # characters; with the short id a path stays far below the 255 bytes of a file name
@@ -12,6 +13,7 @@ _EXTENSION = re.compile(r"(?<=.)\.[a-z]{2,5}\Z", re.DOTALL)
 _OTHERS = re.compile(r"[^a-z0-9]+")
 
 
+@lru_cache(maxsize=2048)  # every feed and index of every mirror asks for its whole window
 def page_path(url: str, short_id: str) -> str:
     """`<name>-<short id>/`, relative to the mirror's base; just `<short id>/` where the URL gives no name.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline.backends import local
 from pipeline.backends.local import LocalBackend
 from pipeline.kit.fence import Fence, Stale
 from pipeline.model.errors import FenceLost, Permanent, Transient
@@ -19,6 +20,8 @@ from pipeline.model.errors import FenceLost, Permanent, Transient
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+LARGE = bytes(range(256)) * 300
 
 
 def test_a_link_out_of_the_root_is_not_followed(tmp_path: Path) -> None:
@@ -204,3 +207,32 @@ def test_a_put_under_a_fence_is_cheap(tmp_path: Path) -> None:
     for _ in range(200):
         backend.put("a/b/c", b"x" * 4096, "text/plain", 1)
     assert (time.perf_counter() - began) / 200 < 0.01
+
+
+def test_a_disk_too_full_for_a_large_document_says_so_before_a_byte_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old document stays whole, no temporary file is left, and the next try may do better."""
+    backend = LocalBackend(tmp_path, "f")
+    backend.put("big.bin", LARGE, "x/y", 1)
+    monkeypatch.setattr(local, "_RESERVE", _refusing(errno.ENOSPC))
+    with pytest.raises(Transient, match="No space left"):
+        backend.put("big.bin", LARGE[::-1], "x/y", 1)
+    assert backend.get("big.bin") == LARGE
+    assert not list(tmp_path.glob(".tmp-*"))
+
+
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS])
+def test_a_file_system_that_reserves_nothing_is_written_to_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Reserving is for speed; without it a document is as good."""
+    monkeypatch.setattr(local, "_RESERVE", _refusing(number))
+    backend = LocalBackend(tmp_path, "f")
+    backend.put("big.bin", LARGE, "x/y", 1)
+    assert backend.get("big.bin") == LARGE
+
+
+def _refusing(number: int) -> Callable[..., None]:
+    def reserve(*_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return reserve

@@ -114,3 +114,16 @@ def test_what_is_not_one_entry_is_refused(fmt: Format, head: FeedHead, make_entr
         with pytest.raises(ValueError, match=r"."):
             contract.read_entry(fmt, frame, bad)
     assert contract.check_frame(fmt, frame) == []
+
+
+_SOON = st.sampled_from([NOON + timedelta(milliseconds=300 * step) for step in range(-4, 3)])
+_SEEN = st.lists(st.builds(Seen, st.sampled_from("abcd"), _SOON, st.none() | _SOON), max_size=4)
+
+
+@given(_SEEN, st.data())
+def test_one_look_finds_nothing_exactly_where_every_look_does(seen: list[Seen], data: st.DataObject) -> None:
+    """The quick answer that all is right is the answer of the single checks."""
+    likely = st.just([Expectation(one.identity, one.date) for one in seen])
+    expected = data.draw(likely | st.lists(st.builds(Expectation, st.sampled_from("abcd"), _SOON), max_size=4))
+    checks = [*contract._presence(seen, expected), *contract._dates(seen, expected, NOON), *contract._order(seen, expected)]
+    assert contract._all_right(seen, expected, NOON) == (not checks)
