@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchmarks import accept, archive, floors, report, throughput, visible
+from benchmarks import accept, archive, floors, report, scale, steady, throughput, visible
 from benchmarks.measuring import FULL, QUICK
 from benchmarks.stack import StackError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from benchmarks.measuring import Sizes
     from benchmarks.report import Results
 
-LETTERS = {"a": "accept", "b": "visible", "c": "throughput", "d": "archive", "e": "memory", "f": "floors"}
+LETTERS = {"a": "accept", "b": "visible", "c": "throughput", "d": "archive", "e": "memory", "f": "floors", "g": "steady", "h": "scale"}
 
 
 def _accept(results: Results, sizes: Sizes) -> Results:
@@ -38,6 +38,14 @@ def _throughput(results: Results, sizes: Sizes) -> Results:
     return replace(results, throughput=made, memory=memory)
 
 
+def _steady(results: Results, sizes: Sizes) -> Results:
+    return replace(results, steady=steady.measure(sizes))
+
+
+def _scale(results: Results, sizes: Sizes) -> Results:
+    return replace(results, scale=scale.measure(sizes))
+
+
 def _archive(results: Results, sizes: Sizes) -> Results:
     return replace(results, archive=archive.measure(sizes))
 
@@ -50,7 +58,9 @@ MEASURES: dict[str, Callable[[Results, Sizes], Results]] = {
     "accept": _accept,
     "visible": _visible,
     "throughput": _throughput,
+    "steady": _steady,
     "archive": _archive,
+    "scale": _scale,
     "floors": _floors,
 }
 

@@ -1,23 +1,29 @@
 """Accepted webhooks per second and the latency of the answer, with sixteen senders on kept connections.
 
-Taken twice: with the workers stopped in place (what the web process can do) and with them at work on the same two or more
-processors (what a sender meets in a burst).
+Taken three times: with the workers stopped in place (what the web process can do), with them at work on the same two or more
+processors (what a sender meets in a burst), and at the floor, a bare endpoint that only checks the signature and commits.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import sqlite3
+import subprocess
+import sys
+import tempfile
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks import processes
 from benchmarks.measuring import load, percentile
 from benchmarks.sending import senders
-from benchmarks.stack import Stack, StackError
+from benchmarks.stack import READY_SECONDS, ROOT, STOP_SECONDS, Stack, StackError
+from pipeline.cli.start import free_port
+from tasks.broker import tied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,12 +48,13 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """`alone`: workers stopped in place; `working`: the whole press run at work."""
+    """`alone`: workers stopped in place; `working`: the whole press run at work; `bare`: the floor (`bare_web`)."""
 
     senders: int
     webhooks: int
     alone: Rate
     working: Rate
+    bare: Rate
     load: float
 
 
@@ -55,16 +62,43 @@ def measure(sizes: Sizes) -> Accept:
     """Post `sizes.webhooks` twice. Raises StackError when one is not accepted."""
     with Stack() as stack:
         began = load()
-        _burst(stack, "warm", WARM)
+        _burst(stack.port, "warm", WARM)
         stack.wait_until_settled(60)
         with _workers_stopped(stack):
-            alone = _burst(stack, "alone", sizes.webhooks)
-        working = _burst(stack, "working", sizes.webhooks)
-        return Accept(SENDERS, sizes.webhooks, rate(alone), rate(working), began)
+            alone = _burst(stack.port, "alone", sizes.webhooks)
+            with _bare_web() as port:  # as neighbours in time, and on a machine as quiet
+                _burst(port, "warm", WARM)
+                bare = _burst(port, "bare", sizes.webhooks)
+        working = _burst(stack.port, "working", sizes.webhooks)
+        return Accept(SENDERS, sizes.webhooks, rate(alone), rate(working), rate(bare), began)
 
 
-def _burst(stack: Stack, prefix: str, count: int) -> Sent:
-    with senders(stack.port, prefix, count, connections=SENDERS) as ready:
+@contextmanager
+def _bare_web() -> Iterator[int]:
+    """The floor's endpoint in a process and a folder of its own; its port."""
+    port = free_port(0)
+    with tempfile.TemporaryDirectory(prefix="pressrun-bare-") as folder:
+        process = subprocess.Popen(tied([sys.executable, "-m", "benchmarks.bare_web", str(port), folder]), cwd=ROOT)
+        try:
+            ends = time.monotonic() + READY_SECONDS
+            while not _listens(port):
+                if process.poll() is not None or time.monotonic() > ends:
+                    raise StackError("the bare endpoint did not come up")
+                time.sleep(0.05)
+            yield port
+        finally:
+            process.terminate()
+            process.wait(STOP_SECONDS)
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def _burst(port: int, prefix: str, count: int) -> Sent:
+    with senders(port, prefix, count, connections=SENDERS) as ready:
         ready.go()
         sent = ready.result()
     if sent.statuses != {"202": count}:

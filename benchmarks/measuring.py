@@ -13,12 +13,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much a run measures; counts are articles unless said otherwise."""
+    """How much a run measures; counts are articles unless said otherwise, `steady_rate` is articles a second."""
 
     webhooks: int
     held: int
     publishes: int
     burst: int
+    steady_rate: float
+    steady_seconds: float
+    wide_burst: int
+    widths: tuple[int, ...]
     small_archive: int
     large_archive: int
     archive_warm: int
@@ -33,8 +37,12 @@ FULL = Sizes(
     held=120,
     publishes=80,
     burst=2_000,
+    steady_rate=100.0,
+    steady_seconds=60.0,
+    wide_burst=1_000,
+    widths=(1, 2, 4),
     small_archive=1_000,
-    large_archive=50_000,
+    large_archive=100_000,
     archive_warm=200,
     archive_batch=125,
     archive_rounds=4,
@@ -46,6 +54,10 @@ QUICK = Sizes(
     held=100,
     publishes=15,
     burst=300,
+    steady_rate=50.0,
+    steady_seconds=6.0,
+    wide_burst=120,
+    widths=(1, 2),
     small_archive=200,
     large_archive=5_000,
     archive_warm=40,

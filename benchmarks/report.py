@@ -19,13 +19,17 @@ if TYPE_CHECKING:
     from benchmarks.archive import Archive
     from benchmarks.floors import Floors
     from benchmarks.memory import Memory
+    from benchmarks.scale import Scale
+    from benchmarks.steady import Steady
     from benchmarks.throughput import Throughput
     from benchmarks.visible import Visible
 
-VISIBLE_P50, VISIBLE_P95 = 40.0, 100.0  # milliseconds
-TIMES_NAIVE, PER_SECOND = 10.0, 150.0  # articles
-ARCHIVE_RATIO = 1.2
-MEMORY_MEGABYTES = 400.0
+TIMES_BARE = 0.5
+VISIBLE_P50, VISIBLE_P95, LAST_P50 = 25.0, 60.0, 120.0  # milliseconds
+STEADY_P95 = 1000.0  # milliseconds
+TIMES_NAIVE, PER_SECOND = 20.0, 300.0  # articles
+ARCHIVE_RATIO = 1.1
+MEMORY_MEGABYTES = 350.0
 PACKAGES = ("celery", "kombu", "redis", "sqlalchemy", "starlette", "uvicorn", "feedgen", "lxml", "nh3")
 
 
@@ -55,7 +59,9 @@ class Results:
     accept: Accept | None = None
     visible: Visible | None = None
     throughput: Throughput | None = None
+    steady: Steady | None = None
     archive: Archive | None = None
+    scale: Scale | None = None
     memory: Memory | None = None
     floors: Floors | None = None
 
@@ -69,8 +75,12 @@ def lines(results: Results) -> list[Line]:
         made += _visible(results.visible)
     if results.throughput:
         made += _throughput(results.throughput, results.floors)
+    if results.steady:
+        made += _steady(results.steady)
     if results.archive:
         made += _archive(results.archive)
+    if results.scale:
+        made += _scale(results.scale)
     if results.memory:
         made += _memory(results.memory)
     if results.floors:
@@ -81,6 +91,8 @@ def lines(results: Results) -> list[Line]:
 def _accept(found: Accept) -> Iterator[Line]:
     for what, rate in (("workers stopped", found.alone), ("workers at work", found.working)):
         yield from _rate("accept", f"{found.senders} senders, {what}", rate)
+    yield from _rate("accept", "by the bare endpoint", found.bare)
+    yield Line("accept", "times the bare endpoint", found.alone.per_second / found.bare.per_second, "×", TIMES_BARE, at_most=False)
 
 
 def _rate(measure: str, what: str, rate: Rate) -> Iterator[Line]:
@@ -92,12 +104,12 @@ def _visible(found: Visible) -> Iterator[Line]:
     where = f"feed “{found.feed}” shows it in 3 formats"
     yield Line("visible", f"{where}, p50", found.milliseconds("visible", 0.5), "ms", VISIBLE_P50)
     yield Line("visible", f"{where}, p95", found.milliseconds("visible", 0.95), "ms", VISIBLE_P95)
-    for name, what in (
-        ("stored", "stored and settled there"),
-        ("other_feed", "the other feed settled"),
-        ("last", f"all {OUTLETS} outlets settled"),
+    for name, what, mark in (
+        ("stored", "stored and settled there", None),
+        ("other_feed", "the other feed settled", None),
+        ("last", f"all {OUTLETS} outlets settled", LAST_P50),
     ):
-        yield Line("visible", f"{what}, p50", found.milliseconds(name, 0.5), "ms")
+        yield Line("visible", f"{what}, p50", found.milliseconds(name, 0.5), "ms", mark)
         yield Line("visible", f"{what}, p95", found.milliseconds(name, 0.95), "ms")
     for name, what in (
         ("received", "sent → received"),
@@ -121,6 +133,15 @@ def _throughput(found: Throughput, floors: Floors | None) -> Iterator[Line]:
         yield Line("throughput", f"CPU an article, {name}", 1000 * spent / found.articles, "ms")
 
 
+def _steady(found: Steady) -> Iterator[Line]:
+    what = f"{len(found.last)} articles in {found.seconds:.0f} s"
+    yield Line("steady", f"{what}: the feed holds it, p50", found.milliseconds("feed", 0.5), "ms")
+    yield Line("steady", f"{what}: the feed holds it, p95", found.milliseconds("feed", 0.95), "ms", STEADY_P95)
+    yield Line("steady", f"{what}: all {OUTLETS} outlets hold it, p50", found.milliseconds("last", 0.5), "ms")
+    yield Line("steady", f"{what}: all {OUTLETS} outlets hold it, p95", found.milliseconds("last", 0.95), "ms")
+    yield Line("steady", "the webhook's answer, p99", found.milliseconds("answered", 0.99), "ms")
+
+
 def _archive(found: Archive) -> Iterator[Line]:
     for cost in (found.small, found.large):
         yield Line("archive", f"CPU an article, {cost.held:,} held", sum(cost.cpu) / len(cost.cpu), "ms")
@@ -128,6 +149,15 @@ def _archive(found: Archive) -> Iterator[Line]:
     what = f"{found.large.held:,} by {found.small.held:,} held"
     yield Line("archive", f"CPU, {what}", found.ratio("cpu"), "×", ARCHIVE_RATIO)
     yield Line("archive", f"wall, {what}", found.ratio("wall"), "×")
+
+
+def _scale(found: Scale) -> Iterator[Line]:
+    for width in found.widths:
+        what = f"PostgreSQL, 2 web processes, {width.workers} worker{'s' if width.workers > 1 else ''}"
+        yield Line("scale", f"{what}: {width.articles} articles to all {OUTLETS} outlets", width.per_second, "articles/s")
+        yield Line("scale", f"{what}: accepted meanwhile", width.accepted_per_second, "webhooks/s")
+        for name, spent in width.cpu.items():
+            yield Line("scale", f"{what}: CPU an article, {name}", 1000 * spent / width.articles, "ms")
 
 
 def _memory(found: Memory) -> Iterator[Line]:

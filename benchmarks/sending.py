@@ -1,8 +1,8 @@
 """Senders in a process of their own: sixteen kept connections that post signed webhooks as fast as they are answered.
 
-`python -m benchmarks.sending PORT PREFIX FIRST COUNT SENDERS` makes and signs everything first, says "ready", waits for a
-line, posts, and prints one JSON object. So neither making nor signing is on the clock, and the sender's interpreter is not
-the one that measures anything else.
+`python -m benchmarks.sending PORT PREFIX FIRST COUNT SENDERS PER_SECOND` makes and signs everything first, says "ready", waits
+for a line, posts (evenly, so many a second; 0: as fast as they are answered), and prints one JSON object. So neither making
+nor signing is on the clock, and the sender's interpreter is not the one that measures anything else.
 """
 
 from __future__ import annotations
@@ -68,9 +68,10 @@ class Senders:
 
 
 @contextmanager
-def senders(port: int, prefix: str, count: int, *, first: int = 0, connections: int = 16) -> Iterator[Senders]:
+def senders(port: int, prefix: str, count: int, *, first: int = 0, connections: int = 16, per_second: float = 0.0) -> Iterator[Senders]:
     """Senders with `count` webhooks made and signed, waiting for `go`; ended on the way out."""
-    words = [sys.executable, "-m", "benchmarks.sending", str(port), prefix, str(first), str(count), str(connections)]
+    numbers = (port, prefix, first, count, connections, per_second)
+    words = [sys.executable, "-m", "benchmarks.sending", *map(str, numbers)]
     process = subprocess.Popen(tied(words), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         if process.stdout is None or process.stdout.readline() != "ready\n":
@@ -97,10 +98,12 @@ def _requests(prefix: str, first: int, count: int) -> list[bytes]:
     return made
 
 
-async def _send(port: int, requests: Iterator[bytes], latencies: list[float], statuses: dict[str, int]) -> None:
-    """One sender: the next request as soon as the last one was answered."""
+async def _send(port: int, requests: Iterator[tuple[float, bytes]], latencies: list[float], statuses: dict[str, int], start: float) -> None:
+    """One sender: the next request as soon as the last one was answered, and not before its time (seconds after `start`)."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for request in requests:
+    for after, request in requests:
+        if (early := start + after - time.perf_counter()) > 0:
+            await asyncio.sleep(early)
         began = time.perf_counter()
         writer.write(request)
         head = await reader.readuntil(b"\r\n\r\n")
@@ -118,23 +121,24 @@ def _length(head: bytes) -> int:
     raise RuntimeError("an answer without Content-Length")
 
 
-async def _all(port: int, requests: list[bytes], connections: int) -> Sent:
+async def _all(port: int, requests: list[bytes], connections: int, per_second: float) -> Sent:
     latencies: list[float] = []
     statuses: dict[str, int] = {}
-    shared = iter(requests)
-    began = time.time()
-    await asyncio.gather(*(_send(port, shared, latencies, statuses) for _ in range(connections)))
+    shared = ((place / per_second if per_second else 0.0, request) for place, request in enumerate(requests))
+    began, start = time.time(), time.perf_counter()
+    await asyncio.gather(*(_send(port, shared, latencies, statuses, start) for _ in range(connections)))
     return Sent(began, time.time(), tuple(latencies), statuses)
 
 
 def main(arguments: list[str]) -> None:
     """Make, say ready, wait, send, tell."""
     port, first, count, connections = int(arguments[0]), *map(int, arguments[2:5])
+    per_second = float(arguments[5])
     requests = _requests(arguments[1], first, count)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
-    sent = asyncio.run(_all(port, requests, connections))
+    sent = asyncio.run(_all(port, requests, connections, per_second))
     said = {"began": sent.began, "ended": sent.ended, "latencies": sent.latencies, "statuses": sent.statuses}
     sys.stdout.write(json.dumps(said))
 

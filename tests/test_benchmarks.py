@@ -114,11 +114,13 @@ def test_a_stock_is_the_originals_and_their_copies(make_newsroom: Callable[..., 
 @pytest.mark.parametrize(
     ("only", "expected"),
     [
-        ("", ["accept", "visible", "throughput", "archive", "floors"]),
+        ("", ["accept", "visible", "throughput", "steady", "archive", "scale", "floors"]),
         ("a,b", ["accept", "visible"]),
         ("archive", ["archive"]),
         ("c", ["throughput", "floors"]),
         ("e", ["throughput"]),
+        ("g", ["steady"]),
+        ("h", ["scale"]),
     ],
 )
 def test_only_names_measures_and_what_they_need(only: str, expected: list[str]) -> None:
@@ -151,7 +153,7 @@ def test_a_mark_is_a_bound_in_its_own_direction() -> None:
 def test_the_table_says_what_was_measured() -> None:
     """Figures, the machine and the load stand in it."""
     rate = Rate(1234.5, 1.0, 2.5, 9.0)
-    shown = report.table(report.Results(accept=Accept(16, 100, rate, rate, 0.5)), quick=True, seconds=3.0)
+    shown = report.table(report.Results(accept=Accept(16, 100, rate, rate, rate, 0.5)), quick=True, seconds=3.0)
     assert "1,234" in shown
     assert "SQLite" in shown
     assert "accept 0.5; quick run" in shown
