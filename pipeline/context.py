@@ -111,6 +111,10 @@ class Context:
         return site, Kind(kind), name
 
 
+ENDED = "ended"
+"""A process of which only the entry in the kernel's table is left (states Z and X of `proc_pid_stat(5)`)."""
+
+
 def process_name() -> str:
     """`host:pid:start time:kernel` of this process: a pid alone is used again after a while, and by every machine and container."""
     return f"{socket.gethostname()}:{os.getpid()}:{start_time(os.getpid())}:{kernel()}"
@@ -139,10 +143,15 @@ def kernel() -> str:
 
 
 def start_time(pid: int) -> str:
-    """The kernel's start time of a process in clock ticks, "" where there is no such process, "0" where it is not told."""
+    """The kernel's start time of a process in clock ticks, "" where there is no such process, "0" where it is not told.
+
+    One that has ended and that nobody has waited for yet is told apart: ENDED. In a container whose first process waits for
+    nobody it stays in the table for ever.
+    """
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:  # noqa: PTH123 - a kernel's file
-            return stat.read().rpartition(")")[2].split()[19]
+            fields = stat.read().rpartition(")")[2].split()
+            return ENDED if fields[0] in {"Z", "X"} else fields[19]
     except FileNotFoundError:
         return "" if os.path.isdir("/proc/self") else "0"  # noqa: PTH112
     except (OSError, IndexError):

@@ -48,9 +48,8 @@ def run(context: Context, keys: Sequence[str] = ()) -> Run:
     """One round. `keys` is not used: there is one upkeep."""
     del keys
     owner = context.me()
-    with context.ledger.write() as tx:
-        if not duties.take(tx, duties.UPKEEP, owner):
-            return Run()
+    if not _take_turn(context, owner):
+        return Run()
     try:
         ends = context.clock.monotonic() + TAKES
         _free_the_dead(context)
@@ -62,6 +61,15 @@ def run(context: Context, keys: Sequence[str] = ()) -> Run:
     finally:
         with context.ledger.write() as tx:
             duties.give_back(tx, duties.UPKEEP, owner)
+
+
+def _take_turn(context: Context, owner: str) -> bool:
+    """Whether the round is ours; one whose process is gone is taken over at once: everything else waits for upkeep."""
+    with context.ledger.read() as tx:
+        before = duties.owner(tx, duties.UPKEEP)
+    dead = before if before and is_dead(before) else None
+    with context.ledger.write() as tx:
+        return duties.take(tx, duties.UPKEEP, owner, dead=dead)
 
 
 def _keep_house(context: Context, ends: float) -> None:

@@ -22,13 +22,19 @@ LENGTH = timedelta(seconds=5)
 UPKEEP = "upkeep"
 
 
-def take(tx: Tx, name: str, owner: str) -> bool:
-    """Take a named lease; False when somebody has it."""
+def take(tx: Tx, name: str, owner: str, *, dead: str | None = None) -> bool:
+    """Take a named lease; False when somebody has it who is not known to be `dead`."""
     c = t.leases.c
     tx.run(insert(t.leases, postgres=tx.postgres).on_conflict_do_nothing(), {"name": name})
-    free = or_(c.owner.is_(None), c.owner == owner, c.until <= tx.now, c.until > tx.now + 2 * LENGTH)
+    free = or_(c.owner.is_(None), c.owner == owner, c.owner == dead, c.until <= tx.now, c.until > tx.now + 2 * LENGTH)
     taken = tx.run(update(t.leases).where(c.name == name, free).values(owner=owner, until=tx.now + LENGTH, fence=c.fence + 1))
     return taken.rowcount == 1
+
+
+def owner(tx: Tx, name: str) -> str | None:
+    """Who has a named lease now, or None."""
+    who: str | None = tx.value(select(t.leases.c.owner).where(t.leases.c.name == name))
+    return who
 
 
 def give_back(tx: Tx, name: str, owner: str) -> None:

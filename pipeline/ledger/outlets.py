@@ -213,9 +213,12 @@ def lease_owners(tx: Tx) -> frozenset[str]:
 
 
 def free_leases(tx: Tx, owners: Sequence[str]) -> None:
-    """End at once the leases of owners known to be dead; the owner's mark stays, so the next holder is careful."""
+    """End at once the leases of owners known to be dead; the owner's mark stays, so the next holder is careful.
+
+    Whoever was told of the outlet was told in vain, so it may be told again at once.
+    """
     o = t.outlets.c
-    tx.run(update(t.outlets).where(o.lease_owner.in_(owners)).values(lease_until=tx.now))
+    tx.run(update(t.outlets).where(o.lease_owner.in_(owners)).values(lease_until=tx.now, nudged_at=None))
 
 
 def pause(tx: Tx, key: str, *, paused: bool) -> bool:

@@ -11,7 +11,9 @@ import pytest
 
 from pipeline import context as contexts
 from pipeline import upkeep
-from pipeline.ledger import outlets
+from pipeline.ledger import deliveries, duties, outlets
+from pipeline.model.run import Nudge, Run, Step
+from tests.conftest import article
 
 if TYPE_CHECKING:
     from tests.conftest import Newsroom
@@ -87,3 +89,44 @@ def test_a_number_that_was_given_again_is_another_process(newsroom: Newsroom) ->
     assert not upkeep.is_dead(f"{host}:{pid}:{started}:{kernel}:1")
     assert upkeep.is_dead(f"{host}:{pid}:{int(started) - 1}:{kernel}:1")
     assert not upkeep.is_dead(newsroom.context.me())
+
+
+def test_a_process_nobody_waited_for_is_dead(newsroom: Newsroom) -> None:
+    """Its entry stays in the kernel's table until its parent asks: in a container whose first process never asks, for ever."""
+    told = "from pipeline.context import process_name; print(process_name(), flush=True)"
+    with subprocess.Popen([sys.executable, "-c", told], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        owner = child.stdout.read().strip() + ":1"  # to the end: the process has let go of everything
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert freed(newsroom, owner)
+
+
+def test_upkeep_of_a_dead_process_is_taken_over_at_once(newsroom: Newsroom, gone: str) -> None:
+    """Everything that was lost with that process waits for upkeep; five seconds of its lease would be added to all of it."""
+    with newsroom.context.ledger.write() as tx:
+        assert duties.take(tx, duties.UPKEEP, gone)
+    newsroom.send("published", article())
+    assert Nudge(Step.VALIDATE, ("newsroom",)) in upkeep.run(newsroom.context).nudges
+
+
+def test_upkeep_of_a_living_process_is_left_to_it(newsroom: Newsroom) -> None:
+    """One at a time."""
+    with newsroom.context.ledger.write() as tx:
+        assert duties.take(tx, duties.UPKEEP, contexts.process_name() + ":another thread")
+    newsroom.send("published", article())
+    assert upkeep.run(newsroom.context) == Run()
+
+
+def test_an_outlet_whose_holder_died_is_told_of_again_at_once(newsroom: Newsroom, gone: str) -> None:
+    """Whoever was told a moment ago was told in vain."""
+    newsroom.send("published", article())
+    newsroom.drain()
+    with newsroom.context.ledger.write() as tx:
+        deliveries.again(tx, KEY, ())
+    newsroom.clock.move(outlets.NUDGE_PAUSE.total_seconds() + 1)
+    nudge = Nudge(Step.MIRRORS, (KEY,))
+    assert nudge in upkeep.run(newsroom.context).nudges
+    assert nudge not in upkeep.run(newsroom.context).nudges
+    with newsroom.context.ledger.write() as tx:
+        assert outlets.claim(tx, KEY, gone) is not None
+    assert nudge in upkeep.run(newsroom.context).nudges
