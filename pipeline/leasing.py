@@ -88,13 +88,13 @@ class Lease:
 
 
 @contextmanager
-def lease(context: Context, key: str, limit: float) -> Iterator[Lease | None]:
-    """Hold an outlet for one run of at most `limit` seconds; None when it is not to be had.
+def lease(context: Context, key: str, limit: float, *, due: bool = False) -> Iterator[Lease | None]:
+    """Hold an outlet for one run of at most `limit` seconds; None when it is not to be had, or `due` and nothing is to be done there.
 
     A strike is given to what the run before was touching when it died.
     """
     with context.ledger.write() as tx:
-        hold = outlets.claim(tx, key, context.me())
+        hold = outlets.claim(tx, key, context.me(), due=due)
     if hold is None:
         yield None
         return
@@ -134,7 +134,7 @@ def at_each(context: Context, keys: Sequence[str], step: Step, limit: float, bri
             continue
         held: Lease | None = None
         try:
-            with lease(context, key, limit) as held:
+            with lease(context, key, limit, due=True) as held:
                 done += bring(held, site, name) if held else 0
         except FenceLost as error:
             context.log.warning("lease lost", outlet=key, outcome=str(error))

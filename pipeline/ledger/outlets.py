@@ -40,23 +40,24 @@ class Hold:
     changed_at: datetime | None
 
 
-def claim(tx: Tx, key: str, owner: str) -> Hold | None:
-    """Take the outlet's lease, or None when somebody has it, it is paused, or its circuit is open.
+def claim(tx: Tx, key: str, owner: str, *, due: bool = False) -> Hold | None:
+    """Take the outlet's lease, or None when somebody has it, it is paused, or its circuit is open; `due`: or nothing is to be done.
 
     A lease further ahead than twice its length was set by a wrong clock and counts as expired.
     """
-    row = tx.first(_claim(), {"k": key, "owner": owner, "until": tx.now + LEASE, **_times(tx)})
+    times = {**_times(tx), **(deliveries.due_times(tx) if due else {})}
+    row = tx.first(_claim(due=due), {"k": key, "owner": owner, "until": tx.now + LEASE, **times})
     if row is None:
         return None
     return Hold(key, row.fence, row.wanted_seq, row.crashed, row.suspect, row.circuit_failures, row.changed_at)
 
 
 @cache
-def _claim() -> Executable:
+def _claim(*, due: bool) -> Executable:
     o = t.outlets.c
     return (
         update(t.outlets)
-        .where(o.key == bindparam("k"), o.paused.is_(False), _free(), _closed_circuit())
+        .where(o.key == bindparam("k"), o.paused.is_(False), _free(), _closed_circuit(), *([_wants()] if due else []))
         .values(
             fence=o.fence + 1,
             crashed=o.lease_owner.is_not(None),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline import context as contexts
-from pipeline import upkeep
+from pipeline import mirrors, upkeep
 from pipeline.ledger import deliveries, duties, outlets
 from pipeline.model.run import Nudge, Run, Step
 from tests.conftest import article
@@ -130,3 +130,18 @@ def test_an_outlet_whose_holder_died_is_told_of_again_at_once(newsroom: Newsroom
     with newsroom.context.ledger.write() as tx:
         assert outlets.claim(tx, KEY, gone) is not None
     assert nudge in upkeep.run(newsroom.context).nudges
+
+
+def test_a_nudge_that_finds_nothing_to_do_takes_no_lease(newsroom: Newsroom) -> None:
+    """Many of them come when work flows again, and each would hold the outlet for a whole build."""
+    newsroom.send("published", article())
+    newsroom.drain()
+    before = fence(newsroom)
+    assert mirrors.run(newsroom.context, (KEY,)) == Run()
+    assert fence(newsroom) == before
+
+
+def fence(room: Newsroom) -> int:
+    """How often the outlet was held."""
+    with room.context.ledger.read() as tx:
+        return next(int(row.fence) for row in outlets.everyone(tx) if row.key == KEY)
