@@ -46,6 +46,7 @@ class Lease:
     limit: float
     broken: bool = False  # set by a run that saw more than it mended: whoever comes next must be careful
     circuit: str = ""  # what this run made of it, told when the run has ended
+    touched: int | None = None  # what the ledger names as suspect now
 
     @property
     def key(self) -> str:
@@ -58,6 +59,8 @@ class Lease:
 
     def guard(self, tx: Tx, **values: object) -> None:
         """Write what was achieved at the outlet, only if the lease is still ours. Raises FenceLost."""
+        if "suspect" in values:
+            self.touched = None
         if not outlets.progress(tx, self.hold, values or {"fence": self.hold.fence}):
             message = f"somebody else took over {self.key}"
             raise FenceLost(message)
@@ -81,10 +84,11 @@ class Lease:
         outlets.worked(tx, self.hold)
 
     def touch(self, article_id: int) -> None:
-        """Careful runs: commit what is touched next. Raises FenceLost."""
-        if self.hold.careful:
+        """Careful runs: commit what is touched next, once for all its formats. Raises FenceLost."""
+        if self.hold.careful and article_id != self.touched:
             with self.context.ledger.write() as tx:
                 self.guard(tx, suspect=article_id)
+            self.touched = article_id
 
 
 @contextmanager

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from pipeline import building, feeds, mirrors, validate
-from pipeline.ledger import tables
+from pipeline import building, feeds, leasing, mirrors, validate
+from pipeline.ledger import outlets, tables
 from pipeline.ledger.events import CLAIM
 from pipeline.ledger.outlets import LEASE
 from pipeline.model.run import Step
@@ -297,3 +297,34 @@ def test_a_temporary_file_of_a_writer_that_died_long_ago_is_removed(small_five: 
     small_five.drain()
     assert temporary_files(small_five.context) == []
     assert small_five.page("a-0")[0] == 200
+
+
+def test_what_is_touched_again_is_not_written_again(small_newsroom: Newsroom) -> None:
+    """An entry is rendered in three formats, and each write waits for everybody else's; after a settling it is named anew."""
+    context, key = small_newsroom.context, OUTLETS[Step.FEEDS]
+
+    def named() -> int | None:
+        with context.ledger.read() as tx:
+            row = tx.first(select(tables.outlets.c.suspect).where(tables.outlets.c.key == key))
+        return None if row is None else row.suspect
+
+    def wipe() -> None:
+        with context.ledger.write() as tx:
+            tx.run(update(tables.outlets).where(tables.outlets.c.key == key).values(suspect=None))
+
+    with context.ledger.write() as tx:
+        assert outlets.claim(tx, key, "somebody who dies") is not None
+    small_newsroom.clock.move(AFTER_LEASE)
+    with leasing.lease(context, key, 5.0) as held:
+        assert held is not None
+        held.touch(7)
+        assert named() == 7
+        wipe()
+        held.touch(7)
+        assert named() is None
+        held.touch(8)
+        assert named() == 8
+        with context.ledger.write() as tx:
+            held.guard(tx, suspect=None)
+        held.touch(8)
+        assert named() == 8
