@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 
     from pipeline.model.run import Nudge
 
-UPKEEP_EXPIRES = 3
+UNREAD = {Step.UPKEEP: 1, Step.VALIDATE: 20}
+"""Messages of a step that nobody has read yet, beyond which clock and webhooks add none: while no worker runs they must not fill
+the broker, and who comes back must not read thousands that say the same. Upkeep finds what was not told."""
 
 
-def carry(nudges: Sequence[Nudge], app: Celery | None = None) -> None:
-    """Send each nudge to the queue of its step; what cannot be sent is counted and left to upkeep."""
+def carry(nudges: Sequence[Nudge], app: Celery | None = None, *, spare: bool = False) -> None:
+    """Send each nudge to the queue of its step; what cannot be sent is counted and left to upkeep.
+
+    spare  leave out those of a step of which enough are unread
+    """
     if not nudges:
         return
     app = app or _app()
@@ -28,8 +33,10 @@ def carry(nudges: Sequence[Nudge], app: Celery | None = None) -> None:
     try:
         with app.producer_or_acquire() as producer:
             while left:
-                _send(app, producer, left[0])
-                metrics.nudges.labels(left.pop(0).step.value, "sent").inc()
+                enough = spare and _enough(producer, left[0].step)
+                if not enough:
+                    _send(app, producer, left[0])
+                metrics.nudges.labels(left.pop(0).step.value, "spared" if enough else "sent").inc()
     except Exception as error:  # noqa: BLE001 - whatever the broker does, the caller's work is done
         for nudge in left:
             metrics.nudges.labels(nudge.step.value, "lost").inc()
@@ -77,8 +84,12 @@ def _app() -> Celery:
     return app
 
 
+def _enough(producer: Any, step: Step) -> bool:
+    most = UNREAD.get(step)
+    return most is not None and producer.channel._size(step.value) >= most  # noqa: SLF001 - kombu has no public name for it
+
+
 def _send(app: Celery, producer: Any, nudge: Nudge) -> None:
-    expires = UPKEEP_EXPIRES if nudge.step is Step.UPKEEP else None
     app.send_task(
         nudge.step.value,
         args=[list(nudge.keys)],
@@ -86,5 +97,4 @@ def _send(app: Celery, producer: Any, nudge: Nudge) -> None:
         producer=producer,
         ignore_result=True,
         retry=False,
-        expires=expires,
     )

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from celery import bootsteps
 
-from pipeline.kit import log
 from pipeline.model.run import Nudge, Step
 from tasks.carry import carry
 
@@ -31,8 +30,9 @@ class Ticker(bootsteps.StartStopStep):
         self._timer: Any = None
 
     def start(self, parent: Any) -> None:
-        """Begin to tick."""
+        """Begin to tick, at once: what a worker before left in the middle waits for upkeep."""
         self.stop(parent)
+        parent.timer.call_after(0, tick, (parent.app,))
         self._timer = parent.timer.call_repeatedly(SECONDS, tick, (parent.app,))
 
     def stop(self, parent: Any) -> None:
@@ -45,10 +45,4 @@ class Ticker(bootsteps.StartStopStep):
 
 def tick(app: Celery) -> None:
     """Nudge upkeep unless a nudge is still unread: a stopped pool must not fill the queue."""
-    try:
-        with app.connection_or_acquire() as connection:
-            unread = connection.default_channel.client.llen(Step.UPKEEP.value)
-        if not unread:
-            carry([Nudge(Step.UPKEEP)], app)
-    except Exception as error:  # noqa: BLE001 - the worker's own reconnecting deals with the broker
-        log.logger().warning("tick not sent", outcome=type(error).__name__)
+    carry([Nudge(Step.UPKEEP)], app, spare=True)

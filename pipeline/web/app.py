@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -101,7 +102,7 @@ def create() -> Starlette:
     log.configure()
     context = open_context()
     register(context)
-    return make_app(context, carry)
+    return make_app(context, partial(carry, spare=True))
 
 
 def _check(context: Context, checked: threading.Event, stop: threading.Event) -> None:

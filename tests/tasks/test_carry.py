@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import pytest
 from celery import Celery
 from kombu import Queue
+from kombu.asynchronous.timer import Timer
 from structlog.testing import capture_logs
 
 from pipeline.kit import metrics
 from pipeline.model.run import Nudge, Step
-from tasks.carry import carry
+from tasks import ticker
+from tasks.carry import UNREAD, carry
 
 
 def app(broker: str) -> Celery:
@@ -37,3 +42,48 @@ def test_an_outage_is_said_once_and_its_end_too() -> None:
     assert [line["event"] for line in lines] == ["nudge not sent", "nudges are sent again"]
     assert lines[1]["lost"] == 6
     assert (count("lost") - lost, count("sent") - sent) == (6, 2)
+
+
+def waiting(made: Celery, step: Step) -> list[dict[str, Any]]:
+    """Headers of the messages of a step, which are taken."""
+    with made.connection_for_read() as connection, connection.SimpleQueue(step.value) as queue:
+        return [dict(queue.get_nowait().headers) for _ in range(len(queue))]
+
+
+def test_what_enough_unread_messages_say_is_spared() -> None:
+    """No worker runs, webhooks come for an hour, and the broker does not fill; what others wait for is never spared."""
+    made = app("memory://spare")
+    for _ in range(50):
+        carry([Nudge(Step.VALIDATE, ("demo",)), Nudge(Step.UPKEEP), Nudge(Step.FEEDS, ("demo/feed:all",))], made, spare=True)
+    carry([Nudge(Step.VALIDATE, ("demo",))], made)
+    assert len(waiting(made, Step.VALIDATE)) == UNREAD[Step.VALIDATE] + 1
+    assert len(waiting(made, Step.UPKEEP)) == 1
+    assert len(waiting(made, Step.FEEDS)) == 50
+    assert metrics.nudges.labels("upkeep", "spared")._value.get() >= 49
+
+
+def test_a_nudge_for_upkeep_never_expires() -> None:
+    """There is one unread at most; if that were thrown away for its age, busy workers would never do upkeep."""
+    made = app("memory://age")
+    ticker.tick(made)
+    assert [headers["expires"] for headers in waiting(made, Step.UPKEEP)] == [None]
+
+
+@dataclass
+class Consumer:
+    """What the ticker needs of a worker's consumer."""
+
+    app: Celery
+    timer: Timer
+
+
+def test_a_worker_ticks_as_soon_as_it_is_there() -> None:
+    """What the worker before it held is freed by upkeep, so that comes first; then once a second."""
+    worker = Consumer(app("memory://start"), Timer())
+    made = ticker.Ticker(worker)
+    made.start(worker)
+    _, entry = next(iter(worker.timer))
+    assert entry is not None
+    entry()
+    assert len(waiting(worker.app, Step.UPKEEP)) == 1
+    made.stop(worker)
