@@ -28,7 +28,7 @@ from pipeline.model.run import Step
 from tasks import ticker
 from tasks.carry import carry
 from tasks.room import broker_url, room
-from tasks.transport import transport_url
+from tasks.transport import AMQP, transport_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pipeline.model.run import Run
 
 limits.ends_runs(SoftTimeLimitExceeded)
-app = Celery("pressrun", set_as_current=True)
+app = Celery("pressrun", amqp=AMQP, set_as_current=True)
 app.steps["consumer"].add(ticker.Ticker)
 
 SETTINGS: dict[str, Any] = {

@@ -10,6 +10,8 @@ What is wrong upstream (each was seen with kombu and Celery 5.7.0 and redis-py 8
 3. So does a malformed broadcast (remote control, events). Here it is dropped.
 4. So does a malformed entry of the `unacked` hash, at every start. Here it is parked.
 5. Without `socket_timeout` a publish to a Redis that no longer answers waits for ever. Here every wait has a bound.
+6. A worker whose first try to reconnect fails rests 2 s, then 4, then 6, up to 30. A broker that was started again is back in
+   a tenth of a second, so here the rests begin there, and none is longer than 5 s.
 
 A parked message is in the list `dead.<queue>`, newest first, and counted in the hash `dead.counts`.
 """
@@ -21,15 +23,22 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+import kombu
 import kombu.transport
+from celery.app import amqp
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as upstream
+from kombu.utils.scheduling import round_robin_cycle
 
 from pipeline.model.errors import ConfigError
 from tasks import envelope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
+
+    _Cycle = round_robin_cycle[str]
+else:
+    _Cycle = round_robin_cycle
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +53,12 @@ DEAD_KEPT = 1_000
 
 DEAD_BYTES = 65_536
 """Bytes kept of one parked message, so that a thousand of them stay below 64 MiB."""
+
+RESTS: dict[str, Any] = {"interval_start": 0.1, "interval_step": 0.2, "interval_max": 5.0}
+"""Seconds a worker rests between tries to connect; kombu's annotations know whole ones only."""
+
+FIRST = ("upkeep",)
+"""Queues that are read before any other."""
 
 _SCHEMES = ("redis", "rediss")
 
@@ -116,6 +131,7 @@ class Channel(upstream.Channel):
     socket_keepalive = True
     health_check_interval = 5
     visibility_timeout = 120
+    queue_order_strategy = f"{__name__}:FirstOfAll"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Connect, and put the check where kombu reads the answer to BRPOP."""
@@ -188,7 +204,30 @@ class Channel(upstream.Channel):
             transport.close_channel(self)
 
 
+class FirstOfAll(_Cycle):
+    """The order in which queues are read: those in `FIRST`, then the others in turn. What upkeep frees the others wait for."""
+
+    def consume(self, n: int) -> Any:
+        """The next `n` queues, as a list."""
+        return sorted(super().consume(n), key=lambda queue: queue not in FIRST)
+
+
 class Transport(upstream.Transport):
     """kombu's Redis transport with the hardened channel; to Celery and Flower it is still `redis`."""
 
     Channel = Channel
+
+
+class Connection(kombu.Connection):
+    """kombu's connection, with shorter rests between tries; it is asked through `AMQP`."""
+
+    def ensure_connection(self, *given: Any, **options: Any) -> Connection:
+        """As kombu's. Celery's consumer gives errback and most tries, and leaves the rests to this default."""
+        super().ensure_connection(*given, **{**RESTS, **options})
+        return self
+
+
+class AMQP(amqp.AMQP):
+    """Celery's door to kombu, with our connection: `Celery(amqp=…)`."""
+
+    Connection = Connection

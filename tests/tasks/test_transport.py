@@ -7,6 +7,7 @@ and its part of `tasks.transport` can go.
 from __future__ import annotations
 
 import base64
+import inspect
 import json
 import os
 import signal
@@ -720,6 +721,42 @@ def test_upstream_worker_dies_of_a_malformed_message(url: str, tmp_path: Path, n
     with worker(url, "threads", tmp_path / "log", PROBE_STOCK="1") as process:
         until(lambda: process.poll() is not None, "the stock worker dies")
     assert process.returncode != 0
+
+
+def test_a_worker_rests_shortly_between_tries_to_reconnect() -> None:
+    """A server that was started again is back in a tenth of a second; kombu's first rest is 2 s long."""
+    rests: list[float] = []
+
+    def heard(error: Exception, rest: float) -> None:
+        rests.append(rest)
+        if len(rests) == 3:
+            raise error
+
+    with (
+        Celery("reader", broker="redis://127.0.0.1:1/0", amqp=transport.AMQP, set_as_current=False) as app,
+        app.connection_for_read() as connection,
+        pytest.raises(kombu.exceptions.OperationalError),
+    ):
+        connection.ensure_connection(heard)
+    assert rests == [0.1, pytest.approx(0.3), pytest.approx(0.5)]
+
+
+def test_upstream_rests_for_seconds() -> None:
+    """Fault 6 (kombu 5.7.0)."""
+    assert inspect.signature(kombu.Connection._ensure_connection).parameters["interval_start"].default == 2
+
+
+def test_upkeep_is_read_before_what_waits_for_it(url: str) -> None:
+    """The others take turns behind it."""
+    queues = ("validate", "feeds", "upkeep")
+    for queue in queues:
+        connect(url).lpush(queue, *[altered("headers", "id", to=queue)] * 3)
+    with consuming(url, kombu.Queue("validate")) as (connection, got):
+        others = [kombu.Queue(queue) for queue in queues[1:]]
+        kombu.Consumer(connection, others, on_message=lambda m: got.append(m.headers["id"]), no_ack=True).consume()
+        drain(connection, got, 9)
+    assert got[:3] == ["upkeep"] * 3
+    assert set(got[3:5]) == {"validate", "feeds"}
 
 
 # URLs --------------------------------------------------------------------------------------------------------------
