@@ -70,6 +70,8 @@ class Load:
     bad: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _first: dict[str, datetime] = field(default_factory=dict)
+    _left: Iterator[Action] = field(default_factory=lambda: iter(()))
+    _ended: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         """An article's `published_at` is when it was first written, whichever webhook says so."""
@@ -93,15 +95,18 @@ class Load:
         assert not any(thread.is_alive() for thread in threads), "the senders did not end"
 
     def start(self, *, senders: int = 8, again: bool = True, per_second: float = 0.0) -> list[threading.Thread]:
-        """The same in the background; join the threads it answers."""
-        waiting, began = iter(enumerate(self.actions)), time.monotonic()
+        """The same in the background; join the threads it answers. Goes on where `end` stopped it."""
+        if not self._ended.is_set():
+            self._left = iter(self.actions)
+        self._ended.clear()
+        waiting, began = enumerate(self._left), time.monotonic()
 
         def sender() -> None:
             line = Line(self.port)
             while (found := self._next(waiting)) is not None:
                 place, action = found
                 if per_second:
-                    time.sleep(max(0.0, began + place / per_second - time.monotonic()))
+                    self._ended.wait(max(0.0, began + place / per_second - time.monotonic()))
                 line = self._one(line, action, again=again)
             line.close()
 
@@ -110,9 +115,16 @@ class Load:
             thread.start()
         return threads
 
+    def end(self, threads: Sequence[threading.Thread]) -> None:
+        """Send nothing further, and wait for what is under way; what was never sent is nobody's."""
+        self._ended.set()
+        for thread in threads:
+            thread.join(PATIENCE)
+        assert not any(thread.is_alive() for thread in threads), "the senders did not end"
+
     def _next(self, waiting: Iterator[tuple[int, Action]]) -> tuple[int, Action] | None:
         with self._lock:
-            return next(waiting, None)
+            return None if self._ended.is_set() else next(waiting, None)
 
     def _one(self, line: Line, action: Action, *, again: bool) -> Line:
         body, webhook_id, ends = self.body(action), self.webhook_id(action), time.monotonic() + PATIENCE

@@ -5,10 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import pytest
 from sqlalchemy import func, select, text
 
+from pipeline import upkeep
 from pipeline.ledger import tables, views
 from pipeline.model.settings import Kind
 from tests.faults.newsroom_order import Shown
@@ -120,6 +123,14 @@ def loose_ends(context: Context, site: str) -> list[str]:
 def temporary_files(context: Context) -> list[Path]:
     """What writers put aside and never renamed (I6)."""
     return list(context.settings.data.rglob(".tmp-*"))
+
+
+def sweep(context: Context) -> None:
+    """Upkeep's hourly look for temporary files, with nothing too young for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(upkeep, "LEFT_SECONDS", 0.0)
+        patch.setattr(upkeep, "SWEEP_EVERY", timedelta())
+        upkeep._sweep(context)
 
 
 def _sources(context: Context, site: str) -> list[str]:

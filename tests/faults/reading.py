@@ -106,6 +106,6 @@ def _number(title: str) -> int:
     return int(found[2]) if found else -1
 
 
-def everybody(port: int, site: str, feeds: tuple[str, ...] = ("all", "world")) -> list[Reader]:
-    """A reader for each format of each feed."""
-    return [Reader(port, f"/{site}/feeds/{feed}.{extension}") for feed in feeds for extension in TYPES]
+def everybody(port: int, site: str, feeds: tuple[str, ...] = ("all", "world"), pause: float = 0.02) -> list[Reader]:
+    """A reader for each format of each feed; `pause` seconds from a read to the next."""
+    return [Reader(port, f"/{site}/feeds/{feed}.{extension}", pause) for feed in feeds for extension in TYPES]
