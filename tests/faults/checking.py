@@ -50,7 +50,6 @@ def judge(room: Running, load: Load, score: Score, readers: Iterable[Reader] = (
     """Wait until there is nothing left to do, look at everything, and count what is wrong in the score."""
     if not room.wait(lambda: not room.open_work(load.site)):
         score.count("stuck", [f"there is still work: {room.open_work(load.site)}"])
-    room.wait(lambda: not held_leases(room.context, load.site), 10)
     score.count("lost", load.bad)
     score.count("lost", missing_events(room, load))
     score.count("double", doubled(room, load))
@@ -141,7 +140,9 @@ def leftovers(room: Running, site: str) -> Iterator[str]:
     if room.killed:
         sweep(room.context)
     yield from (f"a temporary file is left: {path}" for path in temporary_files(room.context))
-    yield from (f"a lease is left: {key}" for key in held_leases(room.context, site))
+    # A feed is packed when it has been still for 2 s: for that moment somebody has its lease, and rightly so.
+    if not room.wait(lambda: not held_leases(room.context, site), 15):
+        yield from (f"a lease is left: {key}" for key in held_leases(room.context, site))
     url = room.broker_url
     room.wait(lambda: sum(unread(url).values()) <= len(QUEUES), 20)
     if sum((waiting := unread(url)).values()) > len(QUEUES) * 4:
