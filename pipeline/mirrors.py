@@ -77,6 +77,8 @@ class _Press:
     streak    puts in a row, of the whole run, that met something Transient
     counted   how many of them the circuit knows of
     answered  whether the mirror took anything, or refused it in so many words, in this round
+    took      whether it took anything in this round
+    away      what it said when it refused everything of this round in so many words, and what all share besides
     shown     article that leaves → what was last shown of it
     folders   article → where its page stands, or the notice that it is gone
     edge      when time alone will change what its feeds show
@@ -96,6 +98,8 @@ class _Press:
     streak: int = 0
     counted: int = 0
     answered: bool = False
+    took: bool = False
+    away: Permanent | None = None
     stopped: bool = False
     _noting: threading.Lock = field(default_factory=threading.Lock)
 
@@ -121,6 +125,11 @@ class _Press:
         """Whether the mirror met us with nothing but failures, in this round or for too long."""
         return self.stopped or (self.streak > 0 and not self.answered)
 
+    @property
+    def refusing(self) -> bool:
+        """Whether the mirror answered in this round, and took nothing: a token that ran out, say."""
+        return self.answered and not self.took
+
     def begins(self, requests: int = 1) -> bool:
         """Whether there is time for a request, and for so many in turn before the run's limit."""
         return not self.stopped and self.context.clock.monotonic() < self.lease.limit - requests * REQUEST
@@ -133,6 +142,7 @@ class _Press:
                 self.stopped = self.stopped or self.streak >= self.bound
             else:
                 self.streak, self.answered = 0, True
+                self.took = self.took or error is None
 
 
 def _put_late(press: _Press) -> None:
@@ -159,7 +169,8 @@ def _bring(press: _Press) -> int:
 
 def _round(press: _Press, due: Sequence[Due]) -> int:
     """Pages of what comes, then feeds and index, then notices for what leaves; settled together."""
-    press.failed, press.revisions, press.kept, press.answered = {}, {}, {}, False
+    press.failed, press.revisions, press.kept = {}, {}, {}
+    press.answered, press.took, press.away = False, False, None
     taken: list[Due] = []
     leaving: list[Stored] = []
     stored: list[Stored] = []
@@ -301,13 +312,14 @@ def _read_back(press: _Press, path: str) -> bytes | None:
 
 
 def _asked_for_another(press: _Press) -> list[Stored]:
-    """Where nothing else was answered: does the mirror refuse these pages, or everything? A document all share tells."""
-    if not press.deaf:
+    """Where nothing else was taken: does the mirror refuse these pages, or everything? A document all share tells."""
+    if not (press.deaf or press.refusing):
         return []
     before, press.stopped = press.streak, False
     plain = Stored(Document(ROBOTS, TEXT, robots(press.maker.frame)), press.context.ledger.now())
     stored = _put(press, [plain], {})
-    press.failed.pop(0, None)
+    met = press.failed.pop(0, None)
+    press.away = met if isinstance(met, Permanent) else None
     # Asked twice, it failed once: the circuit is told of what the work met.
     press.streak = min(press.streak, before)
     press.stopped = press.streak >= press.bound
@@ -316,10 +328,10 @@ def _asked_for_another(press: _Press) -> list[Stored]:
 
 def _put_shared(press: _Press, taken: Sequence[Due]) -> tuple[list[Stored], PressrunError | None]:
     """Feeds, index and robots for what the mirror holds once this run is settled. If they cannot stand, nothing settles."""
-    if press.deaf:
+    if press.deaf or press.away:
         for due in taken:
             press.failed.setdefault(due.article_id, _NotBegun())
-        return [], next(iter(_hiccups(press.failed.values())), _NotBegun())
+        return [], press.away or next(iter(_hiccups(press.failed.values())), _NotBegun())
     change = Change(
         frozenset(d.article_id for d in taken if d.present and d.article_id not in press.failed),
         frozenset(d.article_id for d in taken if not d.present),
@@ -391,7 +403,7 @@ def _hiccups(errors: Iterable[PressrunError | None]) -> list[Transient]:
 
 def _account(press: _Press, tx: Tx, good: Sequence[Due], shared: PressrunError | None) -> None:
     """Tell the circuit how the mirror answered in this round."""
-    if press.stopped or _hiccups([shared]):
+    if press.stopped or _hiccups([shared]) or isinstance(shared, Permanent):
         times = max(1, min(press.streak, press.bound) - press.counted)
         press.counted += times
         press.lease.failed(tx, times)
@@ -425,7 +437,7 @@ def _measure(press: _Press, good: Sequence[Due], bad: Sequence[Due], now: dateti
 def _failure(press: _Press, due: Due, now: datetime, shared: PressrunError | None, back: datetime | None) -> Failure:
     """Its own failure, with its own retries; or the whole mirror's, which spends nobody's and fails nobody's delivery."""
     error = press.failed[due.article_id]
-    if back is not None and (error is shared or isinstance(error, Transient)):
+    if back is not None and (isinstance(shared, Permanent) or error is shared or isinstance(error, Transient)):
         return Failure(due, "retrying", str(error), back, spends=False)
     again = leasing.again_at(press.context, Kind.MIRROR, due.attempts, now, error)
     return Failure(due, "failed" if again is None else "retrying", str(error), again)

@@ -120,6 +120,41 @@ def test_feeds_that_cannot_be_put_fail_no_article(remote: Newsroom, monkeypatch:
     assert remote.states("a-1")[KEY] == "settled"
 
 
+@pytest.mark.parametrize("fault", [Fault.REFUSE, Fault.REDIRECT])
+@pytest.mark.parametrize("known", [False, True], ids=["a new mirror", "one that worked"])
+def test_a_mirror_that_refuses_everything_fails_no_article(remote: Newsroom, server: PutServer, fault: Fault, *, known: bool) -> None:
+    """A token that ran out, a server that moved: the mirror's failure, however plainly it says so. Mended, it gets what waited."""
+    if known:
+        remote.send("published", story("a-0"))
+        remote.drain()
+    server.fault = fault
+    for number in range(1, 4):
+        remote.send("published", story(f"a-{number}"))
+    if known:
+        remote.send("withdrawn", {"id": "a-0"})
+    remote.drain()
+    hours(remote, LONG_ENOUGH, 6 * HOUR)
+    assert {(row.state, row.attempts) for row in rows(remote.context).values()} == {("retrying", 0)}
+    assert outlet(remote.context).circuit_failures > 0
+    server.fault = Fault.NONE
+    hours(remote, HOUR, 600)
+    assert {row.state for row in rows(remote.context).values()} == {"settled"}
+    assert pages_with(server, "About a-0") == []
+
+
+@pytest.mark.parametrize("others", [0, 2], ids=["alone", "among others"])
+def test_a_page_that_is_refused_in_so_many_words_fails_by_itself(remote: Newsroom, monkeypatch: pytest.MonkeyPatch, others: int) -> None:
+    """What all share is taken, so the refusal is that page's own, and final; the circuit stays closed."""
+    refuse(monkeypatch, "bad-", Permanent("403 Forbidden"))
+    remote.send("published", story("bad"))
+    for number in range(others):
+        remote.send("published", story(f"good-{number}"))
+    remote.drain()
+    assert remote.states("bad")[KEY] == "failed"
+    assert [row.state for row in rows(remote.context).values()].count("settled") == others
+    assert outlet(remote.context).circuit_failures == 0
+
+
 def test_the_first_success_after_an_outage_is_on_record(remote: Newsroom, server: PutServer) -> None:
     """Failures, and the success that ends them, are what an operator looks for among the attempts."""
     remote.send("published", story("a-1"))
