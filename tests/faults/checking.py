@@ -29,6 +29,7 @@ from tests.faults.reading import MARK, TYPES, items
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from tests.faults.load import Load
     from tests.faults.newsroom_order import Action, Text
@@ -188,7 +189,12 @@ def _feed(room: Running, load: Load, expected: Expected, file: str, marks: dict[
 
 
 def _pages(room: Running, load: Load, expected: Expected) -> Iterator[tuple[str, str]]:
-    root, marks = room.context.settings.data / "mirrors" / load.site / "one", expected.of(news=True)
+    root = room.context.settings.data / "mirrors" / load.site / "one"
+    yield from pages_in(root, load, expected, expected.of(news=True))
+
+
+def pages_in(root: Path, load: Load, expected: Expected, marks: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """I3 at a mirror whose files lie in a folder: exactly these articles' pages stand there, each once, with these marks."""
     standing: dict[str, list[str]] = {}
     for page in root.glob("*/index.html"):
         text = page.read_text()
@@ -198,12 +204,12 @@ def _pages(room: Running, load: Load, expected: Expected) -> Iterator[tuple[str,
             standing.setdefault(name, []).extend(found)
     prefix = load.actions[0].article.rpartition("-")[0]
     standing = {name: found for name, found in standing.items() if name.startswith(f"{prefix}-") and name not in expected.open}
-    yield from (("lost", f"the mirror has no page of {name}") for name in marks if name not in standing)
+    yield from (("lost", f"{root.name} has no page of {name}") for name in marks if name not in standing)
     for name, texts in standing.items():
         if len(texts) > 1:
-            yield "double", f"the mirror shows {name} as {texts}"
+            yield "double", f"{root.name} shows {name} as {texts}"
         elif texts[0] != marks.get(name):
-            yield "lost", f"the mirror shows {name} as {texts[0]}, not as {marks.get(name, 'absent')}"
+            yield "lost", f"{root.name} shows {name} as {texts[0]}, not as {marks.get(name, 'absent')}"
 
 
 def _shares(room: Running, load: Load, expected: Expected) -> Iterator[tuple[str, str]]:

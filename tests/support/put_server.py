@@ -40,6 +40,7 @@ class Fault(enum.Enum):
     DRIP = "answers one byte a second"
     RESET = "closes the connection instead of answering"
     REDIRECT = "redirects to itself"
+    ELSEWHERE = "redirects to PutServer.elsewhere"
     TRUNCATE = "keeps the first half of what is PUT and says 201"
     LIE = "reads back other bytes than it keeps"
     CUT = "sends less of a GET than it announced"
@@ -62,6 +63,7 @@ class PutServer:
     fault       how it misbehaves just now
     need_mkcol  answer 409 to a PUT whose folder was not made before, as WebDAV servers do (RFC 4918 9.7.1)
     seen        every request, in the order they arrived
+    kept        (path, bytes) of every PUT that was taken, in the order they were
     """
 
     def __init__(self, root: Path, token: str = "", *, token_header: str = "Authorization", need_mkcol: bool = False) -> None:
@@ -72,7 +74,9 @@ class PutServer:
         self.need_mkcol = need_mkcol
         self.fault = Fault.NONE
         self.retry_after = "7"
+        self.elsewhere = ""
         self.seen: list[Seen] = []
+        self.kept: list[tuple[str, bytes]] = []
         self.released = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.put_server = self
@@ -137,9 +141,10 @@ class _Handler(BaseHTTPRequestHandler):
         return ours, body, ours.root.joinpath(*parts)
 
     def _misbehave(self, ours: PutServer) -> bool:
-        statuses = {Fault.ERROR: 500, Fault.BUSY: 429, Fault.REFUSE: 403, Fault.REDIRECT: 302}
+        statuses = {Fault.ERROR: 500, Fault.BUSY: 429, Fault.REFUSE: 403, Fault.REDIRECT: 302, Fault.ELSEWHERE: 307}
         if ours.fault in statuses:
-            more = {Fault.BUSY: {"Retry-After": ours.retry_after}, Fault.REDIRECT: {"Location": self.path}}.get(ours.fault, {})
+            headers = {Fault.BUSY: {"Retry-After": ours.retry_after}, Fault.REDIRECT: {"Location": self.path}}
+            more = {**headers, Fault.ELSEWHERE: {"Location": ours.elsewhere}}.get(ours.fault, {})
             self._answer(statuses[ours.fault], b"the fault that was asked for\n", more)
         elif ours.fault is Fault.TIMEOUT:
             ours.released.wait(60)
@@ -173,6 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
         temporary = path.with_name(f".{path.name}.{threading.get_ident()}.{time.monotonic_ns()}")
         temporary.write_bytes(kept)
         temporary.replace(path)
+        ours.kept.append((unquote(urlsplit(self.path).path).strip("/"), kept))
         self._answer(status)
 
     def do_MKCOL(self) -> None:

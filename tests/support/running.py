@@ -32,7 +32,7 @@ from pipeline.ledger import tables, views
 from pipeline.settings import ENVIRONMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -87,9 +87,12 @@ def site_text(site: str, window: str = "") -> str:
     return _SITE.replace("@SITE@", site).replace("@WINDOW@", window)
 
 
-def config_text(database: str, port: int, broker: str = "", sites: tuple[str, ...] = SITES) -> str:
-    """The configuration of the room; `broker` is the URL of one that runs already, "" for the room's own."""
-    head = _HEAD.replace("@DATABASE@", database).replace("@PORT@", str(port))
+def config_text(database: str, port: int, broker: str = "", sites: tuple[str, ...] = SITES, allow: Sequence[str] = ()) -> str:
+    """The configuration of the room; `broker` is the URL of one that runs already, "" for the room's own.
+
+    allow  `host:port` of servers of the test's own that requests may go to
+    """
+    head = _HEAD.replace("@DATABASE@", database).replace("@PORT@", f"{port}\nallow_hosts = {json.dumps(list(allow))}")
     head = f'broker = "{broker}"\n{head}' if broker else head
     return head + "".join(site_text(site, SHORT_WINDOW if site == "order" else "") for site in sites)
 
@@ -253,17 +256,17 @@ class Running:
 
 @contextmanager
 def running_in(
-    folder: Path, database: str = "sqlite", *, broker: str = "", sites: tuple[str, ...] = SITES, more: str = ""
+    folder: Path, database: str = "sqlite", *, broker: str = "", sites: tuple[str, ...] = SITES, more: str = "", allow: Sequence[str] = ()
 ) -> Iterator[Running]:
     """The room in a folder of its own, ready to take webhooks; on the way out only what was started here is ended.
 
-    `broker` is the URL of one that runs already; `more` is added to the configuration's end.
+    `broker` is the URL of one that runs already; `more` is added to the configuration's end; `allow` as in `config_text`.
     """
     secret = folder / "secret"
     secret.touch(mode=0o600)
     secret.write_text(signatures.new_secret(SECRET))
     config = folder / "pressrun.toml"
-    config.write_text(config_text(database, free_port(0), broker, sites) + more)
+    config.write_text(config_text(database, free_port(0), broker, sites, allow) + more)
     with pytest.MonkeyPatch.context() as patch:
         for name in ENVIRONMENT:  # what the developer has set for a deployment must not reach the children
             patch.delenv(name, raising=False)
