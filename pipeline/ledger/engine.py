@@ -36,6 +36,9 @@ STEP_SECONDS = 5.0
 ACCEPT_SECONDS = 1.0
 _WAIT, _LONGER_WAIT = 0.001, 0.004
 _TURN = 0.25  # seconds; a transaction aims for 0.005
+_IDLE = (
+    5.0  # seconds a session of PostgreSQL may hold a transaction and say nothing: as long as a lease. Who comes back later has lost both
+)
 _SOON = 4  # so often a step asks again at once; later it leaves the lock, and the processor, to others
 
 
@@ -225,7 +228,8 @@ class Ledger:
                 "keepalives_interval": 2,
                 "keepalives_count": 3,
                 "tcp_user_timeout": 5000,
-                "options": "-c client_connection_check_interval=1000 -c statement_timeout=10000",
+                "options": "-c client_connection_check_interval=1000 -c statement_timeout=10000"
+                f" -c idle_in_transaction_session_timeout={int(_IDLE * 1000)}",
             },
         )
 

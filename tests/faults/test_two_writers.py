@@ -14,7 +14,7 @@ from sqlalchemy import text
 from pipeline import building, leasing, validate
 from pipeline.backends.local import LocalBackend
 from pipeline.kit.clock import SetClock, SystemClock
-from pipeline.ledger import Ledger, events, outlets
+from pipeline.ledger import Ledger, engine, events, outlets
 from pipeline.ledger.outlets import LEASE
 from pipeline.model.errors import FenceLost, Unavailable
 from pipeline.model.run import Nudge, Step
@@ -359,3 +359,19 @@ def test_a_lock_on_postgres_is_waited_for_no_longer_than_the_deadline(on_postgre
             outlets.pause(second, key, paused=False)
     with ledger.read() as tx:
         assert next(row.paused for row in outlets.everyone(tx) if row.key == key)
+
+
+def test_a_writer_that_stops_in_its_transaction_on_postgres_loses_it(on_postgres: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped or frozen, it would keep its rows from everybody for as long as it sleeps; when it wakes it is told."""
+    monkeypatch.setattr(engine, "_IDLE", 0.3)
+    ledger, key = on_postgres.context.ledger, OUTLETS[Step.FEEDS]
+    ledger.close()  # connections are told when they are opened
+    through = False
+    with pytest.raises(Unavailable), ledger.write() as asleep:  # noqa: PT012 - before it sleeps, meanwhile, and when it wakes
+        assert outlets.pause(asleep, key, paused=True)
+        with ledger.write(deadline=PATIENCE) as other:
+            through = outlets.pause(other, key, paused=False)
+        outlets.pause(asleep, key, paused=True)
+    assert through
+    with ledger.read() as tx:
+        assert next(row.paused for row in outlets.everyone(tx) if row.key == key) is False
