@@ -80,7 +80,7 @@ class Chaos:
         with self.room.context.ledger.read() as tx:
             rows = tx.all(select(d.wanted_at, d.held_at).where(healthy, d.wanted_at >= since))
         seconds = sorted((row.held_at - row.wanted_at).total_seconds() for row in rows)
-        return seconds[int(len(seconds) * 0.99)]
+        return float(seconds[int(len(seconds) * 0.99)])
 
     def open_healthy(self) -> int:
         """Deliveries that are still to be made anywhere but at the broken mirrors."""
