@@ -46,6 +46,7 @@ class Context:
     revisions: Weighed[int, Revision] = field(default_factory=lambda: Weighed(8_000_000))
     told: Weighed[tuple[object, ...], Told] = field(default_factory=lambda: Weighed(6_000_000))
     shells: Recent[tuple[object, ...], Shell] = field(default_factory=Recent)
+    made: Recent[tuple[str, str], tuple[tuple[object, ...], dict[str, str]]] = field(default_factory=Recent)
     shares: Recent[tuple[object, ...], Share] = field(default_factory=lambda: Recent(2000))
     _backends: dict[tuple[int, str], Backend] = field(default_factory=dict)
     _making: threading.Lock = field(default_factory=threading.Lock)

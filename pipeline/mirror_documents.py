@@ -19,7 +19,7 @@ from pipeline.networks import NETWORKS
 from pipeline.pages import FeedLink, PageFrame, ShareLink, Told, form_of, gone_page, index_page, moved_page, page_path, robots, shell, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Row
@@ -46,8 +46,30 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """What all articles of a mirror share, and when time alone will change it: an edge that passes meanwhile brings one run too many."""
+
+    documents: list[Stored]
+    next_edge: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Feed:
+    """One of the site's feeds at a mirror: the articles whose page stands, and what is known of its documents."""
+
+    feed: Feed
+    seen: building.Window
+    known: Mapping[str, Row[Any]]
+
+    @property
+    def places(self) -> tuple[object, ...]:
+        """Everything its documents are made from, but the instant they call their last change."""
+        return (tuple(place.revision for place in self.seen.shown), self.seen.tombstones)
+
+
+@dataclass(frozen=True, slots=True)
 class Maker:
-    """Makes the documents of one mirror. `touch` is told the article before each rendering (careful runs)."""
+    """Makes the documents of one mirror. `touch` is told the article before each rendering; a careful run makes everything anew."""
 
     context: Context
     site: Site
@@ -55,6 +77,7 @@ class Maker:
     key: str
     frame: PageFrame
     touch: Callable[[int], None]
+    careful: bool = False
 
     def live(self, revision: Revision, there: Sequence[Row[Any]]) -> list[Document]:
         """An article's page, and redirects from every other path it has here (`there`: rows of its documents)."""
@@ -101,41 +124,40 @@ class Maker:
         shares = [(n, building.share_of(self.context, self.site, n, revision)) for n in networks]
         return [ShareLink(n.name, NETWORKS[n.name].title, share.intent_url) for n, share in shares]
 
-    def shared(self, change: Change) -> list[Stored]:
+    def shared(self, change: Change) -> Shared:
         """Feeds, index and robots for what the mirror holds once the change is settled. All is read first, then rendered."""
         home = self.mirror.base_url
         base = building.Base(home, f"{home}feeds/", lambda place, url: home + page_path(url, place.short_id))
         builder = building.Builder(self.context, self.site, base, self.touch)
         with self.context.ledger.read() as tx:
-            feeds = [self._window(tx, builder, feed, change) for feed in self.site.feeds]
-            newest = self._newest(tx, change)
+            windows = [building.window(tx, building.feed_key(self.site, feed), feed, change.removed) for feed in self.site.feeds]
+            edge = min((window.next_edge for window in windows if window.next_edge), default=None)
+            newest = [r for r in deliveries.window(tx, self.key, INDEX + len(change.removed)) if r.article_id not in change.removed]
+            asked = {place.article_id for window in windows for place in window.shown} | {row.article_id for row in newest}
+            here = deliveries.held_at(tx, self.key, sorted(asked)).keys() | change.added
+            feeds = [self._known(tx, feed, building.only(window, here)) for feed, window in zip(self.site.feeds, windows, strict=True)]
+            changed = [one for one in feeds if not self._stands(one)]
+            for one in changed:
+                builder.load(tx, one.seen.shown)
+            shown = [row.wanted for row in newest if row.article_id in here][:INDEX]
+            revisions = building.read(self.context, tx, shown)
             now = tx.now
-        made = [stored for feed, seen, known in feeds for stored in self._feed(builder, feed, seen, known, change, now)]
-        plain = (self._index(newest), Document("robots.txt", TEXT, robots(self.frame)))
-        return [*made, *(Stored(document, change.at or now) for document in plain)]
+        made = [stored for one in changed for stored in self._feed(builder, one, change, now)]
+        plain = (self._index([revisions[i] for i in shown]), Document("robots.txt", TEXT, robots(self.frame)))
+        return Shared([*made, *(Stored(document, change.at or now) for document in plain)], edge)
 
-    def _window(
-        self, tx: Tx, builder: building.Builder, feed: Feed, change: Change
-    ) -> tuple[Feed, building.Window, Mapping[str, Row[Any]]]:
-        """What one of the site's feeds shows here: only articles whose page stands; and what is known of its documents."""
-        seen = building.window(tx, building.feed_key(self.site, feed), feed, change.removed)
-        seen = building.only(seen, self._here(tx, change, [s.article_id for s in seen.shown]))
-        builder.load(tx, seen.shown)
-        return feed, seen, documents.known(tx, self.key, [f"feeds/{feed.name}.{fmt.extension}" for fmt in FORMATS.values()])
+    def _known(self, tx: Tx, feed: Feed, seen: building.Window) -> _Feed:
+        paths = [f"feeds/{feed.name}.{fmt.extension}" for fmt in FORMATS.values()]
+        return _Feed(feed, seen, documents.known(tx, self.key, paths))
 
-    def _here(self, tx: Tx, change: Change, articles: Sequence[int]) -> Collection[int]:
-        return deliveries.held_at(tx, self.key, articles).keys() | change.added
+    def _stands(self, one: _Feed) -> bool:
+        """Whether this process made it from the same places before, and nothing is known of another since."""
+        made = None if self.careful else self.context.made.get((self.key, one.feed.name))
+        return made is not None and made == (one.places, {path: row.sha256 for path, row in one.known.items() if _is_live(row)})
 
-    def _feed(
-        self,
-        builder: building.Builder,
-        feed: Feed,
-        seen: building.Window,
-        known: Mapping[str, Row[Any]],
-        change: Change,
-        now: datetime,
-    ) -> list[Stored]:
+    def _feed(self, builder: building.Builder, one: _Feed, change: Change, now: datetime) -> list[Stored]:
         """One feed. It calls its last change that of the deliveries in it, or now if anything else changed it."""
+        feed, seen, known = one.feed, one.seen, one.known
         before = max((row.changed_at for row in known.values()), default=None)
         moved = change.at is not None and (bool(change.removed) or any(s.article_id in change.added for s in seen.shown))
         updated = max([when for when in (before, change.at if moved else None) if when], default=change.at or now)
@@ -144,7 +166,11 @@ class Maker:
             updated = max(before, now)
             built = builder.build(feed, seen, updated, "feeds/", known)
         self._report(feed, built)
-        return [] if built.fault else [Stored(document, updated, as_of=seen.as_of) for document in built.documents]
+        if built.fault:
+            return []
+        if not built.left_out:
+            self.context.made.put((self.key, feed.name), (one.places, {d.path: d.sha256 for d in built.documents}))
+        return [Stored(document, updated, as_of=seen.as_of) for document in built.documents]
 
     def _report(self, feed: Feed, built: building.Built) -> None:
         """What does not meet the contract stays away, and a person is told."""
@@ -155,18 +181,14 @@ class Maker:
             metrics.alerts.labels("feed held back").inc()
             self.context.log.error("feed held back", outlet=self.key, feed=feed.name, outcome=built.fault)
 
-    def _newest(self, tx: Tx, change: Change) -> list[Revision]:
-        """The newest articles whose page stands here, or is put by this run."""
-        rows = [r for r in deliveries.window(tx, self.key, INDEX + len(change.removed)) if r.article_id not in change.removed]
-        here = self._here(tx, change, [r.article_id for r in rows])
-        wanted = [r.wanted for r in rows if r.article_id in here][:INDEX]
-        read = building.read(self.context, tx, wanted)
-        return [read[revision] for revision in wanted]
-
     def _index(self, newest: Sequence[Revision]) -> Document:
         entries = [building.entry_of(revision, "") for revision in newest]
         linked = [building.with_link(e, self.mirror.base_url + page_path(e.article.url, e.short_id)) for e in entries]
         return Document("index.html", HTML, index_page(self.frame, linked))
+
+
+def _is_live(row: Row[Any]) -> bool:
+    return bool(row.status == DocumentStatus.LIVE.value)
 
 
 def differs(document: Document, row: Row[Any] | None) -> bool:

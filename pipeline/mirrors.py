@@ -113,7 +113,8 @@ class _Press:
 
     @property
     def maker(self) -> Maker:
-        return Maker(self.context, self.site, self.mirror, self.key, frame(self.site, self.mirror), self.lease.touch)
+        hold = self.lease.hold
+        return Maker(self.context, self.site, self.mirror, self.key, frame(self.site, self.mirror), self.lease.touch, hold.careful)
 
     @property
     def bound(self) -> int:
@@ -337,23 +338,16 @@ def _put_shared(press: _Press, taken: Sequence[Due]) -> tuple[list[Stored], Pres
         frozenset(d.article_id for d in taken if not d.present),
         max((d.live_at for d in taken), default=None),
     )
-    press.edge = _next_edge(press, change)
     made = press.maker.shared(change)
+    press.edge = made.next_edge
     with press.context.ledger.read() as tx:
-        kept = documents.known(tx, press.key, [s.document.path for s in made])
-    stored = _put(press, made, kept)
+        kept = documents.known(tx, press.key, [s.document.path for s in made.documents])
+    stored = _put(press, made.documents, kept)
     press.kept.update(kept)
     error = press.failed.pop(0, None)
     for due in taken if error is not None else ():
         press.failed.setdefault(due.article_id, error or Transient(""))
     return stored, error
-
-
-def _next_edge(press: _Press, change: Change) -> datetime | None:
-    """Asked before the feeds are made: an edge that passes meanwhile brings one run too many, and none is missed."""
-    with press.context.ledger.read() as tx:
-        seen = [building.window(tx, building.feed_key(press.site, feed), feed, change.removed) for feed in press.site.feeds]
-    return min((window.next_edge for window in seen if window.next_edge), default=None)
 
 
 def _settle(press: _Press, taken: Sequence[Due], stored: Sequence[Stored], shared: PressrunError | None) -> int:
