@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pipeline.model.entry import Rendered
     from pipeline.model.revision import Revision
     from pipeline.model.share import Share
-    from pipeline.pages import Shell, Told
+    from pipeline.pages import Form, PageFrame, Shell, Told
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Context:
     entries: Weighed[tuple[str, str, int], tuple[Rendered, ...]] = field(default_factory=Weighed)
     revisions: Weighed[int, Revision] = field(default_factory=lambda: Weighed(8_000_000))
     told: Weighed[tuple[object, ...], Told] = field(default_factory=lambda: Weighed(6_000_000))
-    shells: Recent[tuple[object, ...], Shell] = field(default_factory=Recent)
+    shells: Recent[tuple[str, Form], tuple[PageFrame, Shell]] = field(default_factory=Recent)
     made: Recent[tuple[str, str], tuple[tuple[object, ...], dict[str, str]]] = field(default_factory=Recent)
     shares: Recent[tuple[object, ...], Share] = field(default_factory=lambda: Recent(2000))
     _backends: dict[tuple[int, str], Backend] = field(default_factory=dict)

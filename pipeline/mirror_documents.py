@@ -61,10 +61,9 @@ class _Feed:
     seen: building.Window
     known: Mapping[str, Row[Any]]
 
-    @property
-    def places(self) -> tuple[object, ...]:
+    def made_from(self, frame: PageFrame) -> tuple[object, ...]:
         """Everything its documents are made from, but the instant they call their last change."""
-        return (tuple(place.revision for place in self.seen.shown), self.seen.tombstones)
+        return (frame, self.feed, tuple(place.revision for place in self.seen.shown), self.seen.tombstones)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +110,11 @@ class Maker:
 
     def _printed(self, told: Told) -> bytes:
         form = form_of(told)
-        key = (self.key, form)
-        kept = self.context.shells.get(key)
-        if kept is None:
-            kept = shell(self.frame, form)
-            self.context.shells.put(key, kept)
-        return kept.around(told)
+        kept = self.context.shells.get((self.key, form))
+        if kept is None or kept[0] != self.frame:
+            kept = (self.frame, shell(self.frame, form))
+            self.context.shells.put((self.key, form), kept)
+        return kept[1].around(told)
 
     def _links(self, revision: Revision) -> list[ShareLink]:
         """The share block: where each network of the site takes a reader who wants to pass the article on."""
@@ -153,7 +151,10 @@ class Maker:
     def _stands(self, one: _Feed) -> bool:
         """Whether this process made it from the same places before, and nothing is known of another since."""
         made = None if self.careful else self.context.made.get((self.key, one.feed.name))
-        return made is not None and made == (one.places, {path: row.sha256 for path, row in one.known.items() if _is_live(row)})
+        return made is not None and made == (
+            one.made_from(self.frame),
+            {path: row.sha256 for path, row in one.known.items() if _is_live(row)},
+        )
 
     def _feed(self, builder: building.Builder, one: _Feed, change: Change, now: datetime) -> list[Stored]:
         """One feed. It calls its last change that of the deliveries in it, or now if anything else changed it."""
@@ -169,7 +170,7 @@ class Maker:
         if built.fault:
             return []
         if not built.left_out:
-            self.context.made.put((self.key, feed.name), (one.places, {d.path: d.sha256 for d in built.documents}))
+            self.context.made.put((self.key, feed.name), (one.made_from(self.frame), {d.path: d.sha256 for d in built.documents}))
         return [Stored(document, updated, as_of=seen.as_of) for document in built.documents]
 
     def _report(self, feed: Feed, built: building.Built) -> None:

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from pipeline.model.settings import Site
 
 STILL = timedelta(seconds=2)
-TAKES = 1.0
+TAKES = 1.0  # seconds for embargoes, which people wait for
+PACKS = 0.1  # seconds in which twins are begun: a feed that is packed cannot be built, and its worker may have no other pool process
+CHORES = 0.25  # seconds for what can wait for the next second
 IN_ONE_COMMIT = 16
 BYTES_IN_ONE_COMMIT = 250_000
 TWIN_LIMIT = 4.0
@@ -51,12 +53,12 @@ def run(context: Context, keys: Sequence[str] = ()) -> Run:
     if not _take_turn(context, owner):
         return Run()
     try:
-        ends = context.clock.monotonic() + TAKES
+        monotonic = context.clock.monotonic
         _free_the_dead(context)
-        nudges = [*_embargoes(context, ends), *_forgotten(context), *_due(context)]
+        nudges = [*_embargoes(context, monotonic() + TAKES), *_forgotten(context), *_due(context)]
         # Packing feeds that are about to change again would only take time from those who wait for them.
-        made, missed = (0, ()) if nudges else _twins(context, ends)
-        _keep_house(context, ends)
+        made, missed = (0, ()) if nudges else _twins(context, monotonic() + PACKS)
+        _keep_house(context, monotonic() + CHORES)
         return Run(tuple(dict.fromkeys([*nudges, *missed])), made)
     finally:
         with context.ledger.write() as tx:

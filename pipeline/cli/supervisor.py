@@ -33,9 +33,21 @@ READY_SECONDS = 60.0
 GRACE_SECONDS = 10.0
 KEPT_LOG = 8 * 1024 * 1024  # bytes of a former run's log
 WORKER = ("-m", "celery", "-A", "tasks", "--quiet", "worker", "--without-gossip", "--without-mingle", "-O", "fair", "-l", "WARNING")
+PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def craft_processes(processors: int) -> int:
+    """Pool processes of `craft`.
+
+    Where there are two processors `reach` keeps one busy: a second process would only take turns with the first, render
+    what that one has rendered, and wait for the same lock of the ledger (decision 13).
+    """
+    return 1 if processors <= 2 else 2  # noqa: PLR2004
+
+
 COMMANDS = {
     "web": ("-m", "pipeline.web"),
-    "craft": (*WORKER, "-n", "craft@%h", "-P", "prefork", "-c", "2", "-Q", "validate,feeds,upkeep"),
+    "craft": (*WORKER, "-n", "craft@%h", "-P", "prefork", "-c", str(craft_processes(PROCESSORS)), "-Q", "validate,feeds,upkeep"),
     "reach": (*WORKER, "-n", "reach@%h", "-P", "threads", "-c", "8", "-Q", "mirrors,social"),
 }
 # Feeds are what is waited for: where processors are short, mirrors and payloads give way.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.pages.article import Shell, Told, article_page, form_of, shell, tell
+from pipeline.pages.article import Form, Shell, Told, article_page, form_of, shell, tell
 from pipeline.pages.frame import FeedLink, PageFrame, ShareLink
 from pipeline.pages.index import index_page
 from pipeline.pages.notices import gone_page, moved_page, robots
@@ -13,6 +13,7 @@ __all__ = [
     "CONTENT_SECURITY_POLICY",
     "STYLE_SHA256",
     "FeedLink",
+    "Form",
     "PageFrame",
     "ShareLink",
     "Shell",

@@ -6,12 +6,12 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pipeline.cli import supervisor
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def test_the_supervisor_imports_neither_database_nor_broker_nor_web() -> None:
@@ -43,3 +43,9 @@ def test_of_a_long_log_the_last_whole_lines_are_kept(tmp_path: Path, monkeypatch
     log.write_text("".join(f"line {number}\n" for number in range(100)))
     supervisor.put_aside(log)
     assert (tmp_path / "web.log.1").read_text() == "line 98\nline 99\n"
+
+
+@pytest.mark.parametrize(("processors", "expected"), [(1, 1), (2, 1), (3, 2), (64, 2)])
+def test_craft_has_no_more_processes_than_there_are_processors_for_them(processors: int, expected: int) -> None:
+    """One is left to mirrors, payloads and the web; the ledger has one writer at a time, so more than two would wait for it."""
+    assert supervisor.craft_processes(processors) == expected
