@@ -34,6 +34,7 @@ _RULES: dict[str, Mapping[str, str]] = {
         "received_at": _SHIFTED,
         "processed_at": _SHIFTED,
     },
+    "bodies": {"event": _NEXT},
     "articles": {
         "id": _NEXT,
         "cms_id": _NAMED,
@@ -99,6 +100,6 @@ def _statement(ledger: sqlite3.Connection, table: str, rules: Mapping[str, str])
         raise LookupError(message)
     chosen = ", ".join(rules.get(name, "{0}").format(f'"{name}"') for name in columns)
     which = "WHERE article_id IS NOT NULL" if table == "documents" else ""
-    key = {"deliveries": "article_id", "documents": "outlet, path"}.get(table, "id")
+    key = {"bodies": "event", "deliveries": "article_id", "documents": "outlet, path"}.get(table, "id")
     # CROSS JOIN: SQLite then keeps this order, copies outside, and need not sort a gigabyte.
     return f"INSERT INTO {table} SELECT {chosen} FROM copies CROSS JOIN (SELECT * FROM {table} {which} ORDER BY {key})"

@@ -51,15 +51,22 @@ def plan(tx: Tx, lines: Sequence[Planned]) -> tuple[str, ...]:
     lines = sorted(lines, key=lambda line: (line.article_id, line.outlet))
     for keep in (False, True):
         tx.each(_upsert(keep=keep, postgres=tx.postgres), [_row(line, tx.now) for line in lines if line.keep is keep])
-    d = t.deliveries.c
-    articles = sorted({line.article_id for line in lines})
-    dirty = tx.all(
-        select(d.outlet).where(d.article_id.in_(articles), d.next_attempt_at.is_not(None)).distinct().order_by(d.outlet),
-    )
-    keys = tuple(row.outlet for row in dirty)
-    o = t.outlets.c
-    tx.each(update(t.outlets).where(o.key == bindparam("k")).values(wanted_seq=o.wanted_seq + 1), [{"k": key} for key in keys])
+    keys = tuple(row.outlet for row in tx.all(_dirty(), {"articles": sorted({line.article_id for line in lines})}))
+    tx.each(_wanted_more(), [{"k": key} for key in keys])
     return keys
+
+
+@cache
+def _dirty() -> Executable:
+    d = t.deliveries.c
+    articles: Any = bindparam("articles", expanding=True)
+    return select(d.outlet).where(d.article_id.in_(articles), d.next_attempt_at.is_not(None)).distinct().order_by(d.outlet)
+
+
+@cache
+def _wanted_more() -> Executable:
+    o = t.outlets.c
+    return update(t.outlets).where(o.key == bindparam("k")).values(wanted_seq=o.wanted_seq + 1)
 
 
 def _row(line: Planned, now: datetime) -> dict[str, object]:

@@ -87,11 +87,15 @@ def _row(outlet: str, stored: Stored, now: datetime) -> dict[str, object]:
 
 def mark_writing(tx: Tx, outlet: str, stored: Iterable[Stored]) -> None:
     """Say before a put that these paths may hold anything until they are settled."""
+    rows = [{**_row(outlet, s, tx.now), "status": DocumentStatus.WRITING.value} for s in stored]
+    tx.each(_mark_writing(postgres=tx.postgres), rows)
+
+
+@cache
+def _mark_writing(*, postgres: bool) -> Executable:
     d = t.documents.c
-    listed = list(stored)
-    statement = insert(t.documents, postgres=tx.postgres)
-    statement = statement.on_conflict_do_update(index_elements=[d.outlet, d.path], set_={"status": DocumentStatus.WRITING.value})
-    tx.each(statement, [{**_row(outlet, s, tx.now), "status": DocumentStatus.WRITING.value} for s in listed])
+    statement = insert(t.documents, postgres=postgres)
+    return statement.on_conflict_do_update(index_elements=[d.outlet, d.path], set_={"status": DocumentStatus.WRITING.value})
 
 
 def known(tx: Tx, outlet: str, paths: Collection[str]) -> Mapping[str, Row[Any]]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 CLAIM = timedelta(seconds=8)  # the hard limit of `validate`: a claim older than that has nobody behind it
 MOST_STRIKES = 3
-MOST_BYTES = 500_000  # SQLite writes a row anew with its body, whatever of it changes: 7 ms a megabyte
+MOST_BYTES = 500_000  # of bodies in one claim, so that a run holds few in memory and comes to its end
 
 
 def add(tx: Tx, events: Sequence[Event]) -> Mapping[str, str]:
@@ -40,17 +40,36 @@ def add(tx: Tx, events: Sequence[Event]) -> Mapping[str, str]:
             "source": e.source,
             "webhook_id": e.webhook_id,
             "sha256": e.sha256,
-            "body": e.body,
+            "size": len(e.body),
             "headers": dict(e.headers),
             "received_at": tx.now,
             "state": EventState.WAITING.value,
         }
         for e in events
     ]
-    tx.each(insert(t.events, postgres=tx.postgres).on_conflict_do_nothing(), rows)
-    ids = [e.event_id for e in events]
-    found = tx.all(select(t.events.c.event_id, t.events.c.sha256).where(t.events.c.event_id.in_(ids)))
-    return {row.event_id: row.sha256 for row in found}
+    tx.each(_add(postgres=tx.postgres), rows)
+    tx.each(_add_body(postgres=tx.postgres), [{"e": e.event_id, "s": e.sha256, "body": e.body} for e in events])
+    return {row.event_id: row.sha256 for row in tx.all(_kept(), {"ids": [e.event_id for e in events]})}
+
+
+@cache
+def _add(*, postgres: bool) -> Executable:
+    return insert(t.events, postgres=postgres).on_conflict_do_nothing()
+
+
+@cache
+def _add_body(*, postgres: bool) -> Executable:
+    """The body of the event that has this id and this hash; another body under a known id finds none."""
+    e = t.events.c
+    its = select(e.id, bindparam("body", type_=t.bodies.c.body.type)).where(e.event_id == bindparam("e"), e.sha256 == bindparam("s"))
+    return insert(t.bodies, postgres=postgres).from_select(["event", "body"], its).on_conflict_do_nothing()
+
+
+@cache
+def _kept() -> Executable:
+    e = t.events.c
+    ids: Any = bindparam("ids", expanding=True)
+    return select(e.event_id, e.sha256).where(e.event_id.in_(ids))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +127,7 @@ def _to_claim() -> Executable:
     e, now = t.events.c, bindparam("now", type_=Instant)
     free = or_(e.claimed_until.is_(None), e.claimed_until <= now, e.claimed_until > bindparam("never", type_=Instant))
     return (
-        select(e.id, e.claimed_by, e.suspect, func.length(e.body).label("size"))
+        select(e.id, e.claimed_by, e.suspect, e.size)
         .where(text("events.state = 'waiting'"), e.source == bindparam("source"), free)
         .order_by(e.strikes, e.id)
         .limit(bindparam("most"))
@@ -126,9 +145,15 @@ def _take() -> Executable:
 
 def with_bodies(tx: Tx, claimed: Sequence[Claimed]) -> tuple[Claimed, ...]:
     """The same with their bodies: read a few at a time, and not while the write lock is held."""
-    e = t.events.c
-    bodies = {row.id: row.body for row in tx.all(select(e.id, e.body).where(e.id.in_([c.id for c in claimed])))}
+    bodies = {row.event: row.body for row in tx.all(_bodies(), {"ids": [c.id for c in claimed]})}
     return tuple(replace(c, body=bodies[c.id]) for c in claimed if c.id in bodies)
+
+
+@cache
+def _bodies() -> Executable:
+    b = t.bodies.c
+    ids: Any = bindparam("ids", expanding=True)
+    return select(b.event, b.body).where(b.event.in_(ids))
 
 
 def suspect(tx: Tx, row_id: int) -> None:
@@ -193,9 +218,14 @@ def _row(outcome: Outcome, now: datetime) -> dict[str, object]:
 
 def still_waiting(tx: Tx, ids: Sequence[int]) -> frozenset[int]:
     """Which of these are still to be decided: a batch re-claimed by another run leaves nothing here."""
+    return frozenset(row.id for row in tx.all(_still_waiting(), {"ids": list(ids)}))
+
+
+@cache
+def _still_waiting() -> Executable:
     e = t.events.c
-    rows = tx.all(select(e.id).where(e.id.in_(ids), e.state == EventState.WAITING.value).with_for_update())
-    return frozenset(row.id for row in rows)
+    ids: Any = bindparam("ids", expanding=True)
+    return select(e.id).where(e.id.in_(ids), e.state == EventState.WAITING.value).with_for_update()
 
 
 def sources_with_work(tx: Tx) -> tuple[str, ...]:

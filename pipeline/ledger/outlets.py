@@ -109,7 +109,15 @@ def _release() -> Executable:
 
 def progress(tx: Tx, hold: Hold, values: Mapping[str, object]) -> bool:
     """Write what a run achieved, guarded by the fence; False when the lease is no longer ours."""
-    return tx.run(update(t.outlets).where(mine(hold)).values(**values)).rowcount == 1
+    given = {f"new_{name}": value for name, value in values.items()}
+    return tx.run(_progress(tuple(values)), {"k": hold.outlet, "f": hold.fence, **given}).rowcount == 1
+
+
+@cache
+def _progress(names: tuple[str, ...]) -> Executable:
+    o = t.outlets.c
+    here = and_(o.key == bindparam("k"), o.fence == bindparam("f"))
+    return update(t.outlets).where(here).values({name: bindparam(f"new_{name}", type_=o[name].type) for name in names})
 
 
 def has_work(tx: Tx, key: str) -> bool:

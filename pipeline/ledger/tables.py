@@ -58,7 +58,7 @@ events = Table(
     Column("source", Text, nullable=False),
     Column("webhook_id", Text, nullable=False),
     Column("sha256", Text, nullable=False),
-    Column("body", LargeBinary, nullable=False),
+    Column("size", Integer, nullable=False),
     Column("headers", JSON, nullable=False),
     Column("received_at", Instant, nullable=False),
     Column("state", Text, nullable=False),
@@ -72,6 +72,13 @@ events = Table(
     _count("strikes"),
     Column("processed_at", Instant),
     UniqueConstraint("source", "webhook_id"),
+)
+# Apart from what is said of them: an event is claimed and finished, and either would write its body again.
+bodies = Table(
+    "bodies",
+    metadata,
+    Column("event", RowId, ForeignKey("events.id"), primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),
 )
 Index(
     "ix_events_waiting",

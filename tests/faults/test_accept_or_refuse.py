@@ -158,9 +158,9 @@ def locked(path: Path) -> Iterator[None]:
 def halves(room: Running, load: Load) -> list[str]:
     """Stored webhooks that are not, byte for byte, what was sent."""
     sent = {load.webhook_id(action): load.body(action) for action in load.actions}
-    e = tables.events.c
+    e, b = tables.events.c, tables.bodies.c
     with room.context.ledger.read() as tx:
-        rows = tx.all(select(e.webhook_id, e.body).where(e.source == load.site))
+        rows = tx.all(select(e.webhook_id, b.body).join(tables.bodies, b.event == e.id).where(e.source == load.site))
     return [f"{row.webhook_id} is stored as {bytes(row.body)[:80]!r}" for row in rows if sent.get(row.webhook_id) != bytes(row.body)]
 
 

@@ -69,7 +69,7 @@ def upgrade() -> None:
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("webhook_id", sa.Text(), nullable=False),
         sa.Column("sha256", sa.Text(), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("headers", sa.JSON(), nullable=False),
         sa.Column("received_at", Instant(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
@@ -102,6 +102,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("state = 'waiting'"),
         )
 
+    op.create_table(
+        "bodies",
+        sa.Column("event", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["event"], ["events.id"], name=op.f("fk_bodies_event_events")),
+        sa.PrimaryKeyConstraint("event", name=op.f("pk_bodies")),
+    )
     op.create_table(
         "leases",
         sa.Column("name", sa.Text(), nullable=False),
@@ -298,6 +305,7 @@ def downgrade() -> None:
     op.drop_table("sites")
     op.drop_table("outlets")
     op.drop_table("leases")
+    op.drop_table("bodies")
     with op.batch_alter_table("events", schema=None) as batch_op:
         batch_op.drop_index("ix_events_waiting", sqlite_where=sa.text("state = 'waiting'"), postgresql_where=sa.text("state = 'waiting'"))
         batch_op.drop_index(
