@@ -104,24 +104,30 @@ def lease(context: Context, key: str, limit: float, *, due: bool = False) -> Ite
         return
     if hold.suspect is not None:
         _strike(context, hold, hold.suspect)
+    with _holding(context, [hold], limit) as (held,):
+        yield held
+
+
+@contextmanager
+def _holding(context: Context, holds: Sequence[Hold], limit: float) -> Iterator[tuple[Lease, ...]]:
+    """Keep these alive while the block runs, and give them back after it."""
     now = context.clock.monotonic()
-    held = Lease(context, hold, now + TAKES_WORK, now + limit)
-    with _kept_alive(held):
+    leases = tuple(Lease(context, hold, now + TAKES_WORK, now + limit) for hold in holds)
+    with _kept_alive(leases):
         try:
-            yield held
+            yield leases
         except PressrunError as error:
             # Bytes may stand that no row knows of: the next run must look at everything.
-            _abandon(context, hold)
+            _give_back(context, leases, broken=True)
             if isinstance(error, FenceLost):
-                _catch_up(context, key, error)
+                for held in leases:
+                    _catch_up(context, held.key, error)
             raise
         # Any other error leaves the lease as a crash would: the next run is careful and finds out who causes it.
-    if held.circuit:
-        context.log.warning("circuit", outlet=key, outcome=held.circuit)
-    if held.broken:
-        _abandon(context, hold)
-    else:
-        _release(context, hold)
+    for held in leases:
+        if held.circuit:
+            context.log.warning("circuit", outlet=held.key, outcome=held.circuit)
+    _give_back(context, leases)
 
 
 def at_each(context: Context, keys: Sequence[str], step: Step, limit: float, bring: Callable[[Lease, Site, str], int]) -> Run:
@@ -147,6 +153,41 @@ def at_each(context: Context, keys: Sequence[str], step: Step, limit: float, bri
     return Run(tuple(again), done, len(again))
 
 
+def at_all(context: Context, keys: Sequence[str], step: Step, limit: float, bring: Callable[[Sequence[Lease]], int]) -> Run:
+    """One run at all of these outlets that are to be had, together: `bring(leases)` answers how many items it did.
+
+    For outlets whose work takes no time of its own, so that none waits for another: then the transactions are most of it, and
+    one each does for all. An outlet left by a crash is brought by itself, before or after whom it cannot harm.
+    """
+    known = sorted(key for key in keys if _is_configured(context, key))
+    with context.ledger.write() as tx:
+        holds = [hold for key in known if (hold := outlets.claim(tx, key, context.me(), due=True)) is not None]
+        crashed = [hold for hold in holds if hold.careful or hold.suspect is not None]
+        for hold in crashed:
+            outlets.abandon(tx, hold)
+    sound = [hold for hold in holds if hold not in crashed]
+    done, again = 0, []
+    if sound:
+        try:
+            with _holding(context, sound, limit) as leases:
+                done = bring(leases)
+        except FenceLost as error:
+            context.log.warning("leases lost", outlets=[hold.outlet for hold in sound], outcome=str(error))
+        with context.ledger.read() as tx:
+            again = [hold.outlet for hold in sound if outlets.has_work(tx, hold.outlet)]
+    alone = at_each(context, [hold.outlet for hold in crashed], step, limit, lambda held, _site, _name: bring([held]))
+    nudges = (Nudge(step, tuple(again)), *alone.nudges) if again else alone.nudges
+    return Run(nudges, done + alone.done, len(again) + alone.left)
+
+
+def _is_configured(context: Context, key: str) -> bool:
+    try:
+        context.outlet(key)
+    except KeyError:
+        return False
+    return True
+
+
 def _catch_up(context: Context, key: str, error: FenceLost) -> None:
     """A ledger that was restored from a backup counts from further back than the folders do: begin above them."""
     with context.ledger.write() as tx:
@@ -164,14 +205,10 @@ def _strike(context: Context, hold: Hold, article_id: int) -> None:
         context.log.error("delivery failed", outlet=hold.outlet, article=article_id, outcome="stops its worker")
 
 
-def _abandon(context: Context, hold: Hold) -> None:
+def _give_back(context: Context, leases: Sequence[Lease], *, broken: bool = False) -> None:
     with context.ledger.write() as tx:
-        outlets.abandon(tx, hold)
-
-
-def _release(context: Context, hold: Hold) -> None:
-    with context.ledger.write() as tx:
-        outlets.release(tx, hold)
+        for held in leases:
+            (outlets.abandon if broken or held.broken else outlets.release)(tx, held.hold)
 
 
 class _Renewer:
@@ -225,12 +262,14 @@ _renewer = _Renewer()
 
 
 @contextmanager
-def _kept_alive(held: Lease) -> Iterator[None]:
-    _renewer.add(held)
+def _kept_alive(leases: Sequence[Lease]) -> Iterator[None]:
+    for held in leases:
+        _renewer.add(held)
     try:
         yield
     finally:
-        _renewer.drop(held)
+        for held in leases:
+            _renewer.drop(held)
 
 
 def has_work(context: Context, key: str) -> bool:

@@ -182,14 +182,19 @@ class Settled:
 
 def settle(tx: Tx, outlet: str, rows: Iterable[Settled]) -> None:
     """Held is now what was wanted; a row whose `wanted` moved on meanwhile keeps waiting, but what is held is noted."""
-    values = {"o": outlet, "now": tx.now}
-    tx.each(
-        _settle(),
-        [
-            {"a": d.article_id, "w": d.wanted, "n": d.number, "p": d.present, "pl": s.place, "u": s.url, "r": s.reason, **values}
-            for d, s in sorted(((s.due, s) for s in rows), key=lambda pair: pair[0].article_id)
-        ],
-    )
+    settle_all(tx, [(outlet, row) for row in rows])
+
+
+def settle_all(tx: Tx, rows: Iterable[tuple[str, Settled]]) -> None:
+    """The same for deliveries of several outlets; locked in the order of (article, outlet), as a plan locks them."""
+    ordered = sorted(rows, key=lambda row: (row[1].due.article_id, row[0]))
+    tx.each(_settle(), [_settled_row(outlet, settled, tx.now) for outlet, settled in ordered])
+
+
+def _settled_row(outlet: str, settled: Settled, now: datetime) -> dict[str, object]:
+    due = settled.due
+    held = {"w": due.wanted, "n": due.number, "p": due.present}
+    return {"o": outlet, "a": due.article_id, **held, "pl": settled.place, "u": settled.url, "r": settled.reason, "now": now}
 
 
 @cache
