@@ -6,6 +6,7 @@ Always JSON, never a redirect, never 410, inside 2 s: some senders drop a webhoo
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 BODY_SECONDS = 10.0
 RETRY = {"Retry-After": "2"}
 UNSIGNED = "This webhook is not signed as this address expects (Standard Webhooks: webhook-id, webhook-timestamp, webhook-signature)."
+_JSON = re.compile(r"application/(?:[a-z0-9!#$&^_.-]+\+)?json", re.IGNORECASE)  # one media type (RFC 6838 4.2, 4.2.8), not two
 
 
 class TooLarge(Exception):
@@ -56,9 +58,10 @@ async def _answer(request: Request, context: Context, source: Source | None) -> 
 
 
 async def _body(request: Request, most: int) -> bytes | Response:
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    headers = _headers(request)
+    if headers.get("content-encoding", "identity").lower() != "identity":
         return problem(415, "Send the body as it is, without Content-Encoding.")
-    if not _is_json(request.headers.get("content-type", "")):
+    if not _is_json(headers.get("content-type", "")):
         return problem(415, "Send application/json.")
     try:
         return await _read(request, most)
@@ -105,8 +108,7 @@ def _accepted(context: Context, accepted: Accepted) -> Response:
 
 
 def _is_json(content_type: str) -> bool:
-    media = content_type.partition(";")[0].strip().lower()
-    return media == "application/json" or (media.startswith("application/") and media.endswith("+json"))
+    return _JSON.fullmatch(content_type.partition(";")[0].strip()) is not None
 
 
 def _headers(request: Request) -> dict[str, str]:
