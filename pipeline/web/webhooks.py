@@ -9,6 +9,7 @@ import asyncio
 import re
 from typing import TYPE_CHECKING
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from pipeline.accept import Accepted, Busy, Conflict, admit
@@ -69,6 +70,8 @@ async def _body(request: Request, most: int) -> bytes | Response:
         return problem(413, f"A webhook may have {most} bytes at most.", headers={"Connection": "close"})
     except TimeoutError:
         return problem(400, f"The body did not arrive within {BODY_SECONDS:.0f} s.", headers={"Connection": "close"})
+    except ClientDisconnect:
+        return problem(400, "The body ended before its time.", headers={"Connection": "close"})  # for the count: nobody hears it
 
 
 def _event(request: Request, context: Context, source: Source | None, body: bytes) -> Event | Response:
