@@ -20,6 +20,8 @@ from pipeline.model.event import Problem
 from pipeline.web.problems import problem
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
 
     from pipeline.accept import Acceptor
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 BODY_SECONDS = 10.0
 RETRY = {"Retry-After": "2"}
 UNSIGNED = "This webhook is not signed as this address expects (Standard Webhooks: webhook-id, webhook-timestamp, webhook-signature)."
+UPGRADE = "Send it without Upgrade, as plain HTTP/1.1; in Java that is HttpClient.Version.HTTP_1_1."
 _JSON = re.compile(r"application/(?:[a-z0-9!#$&^_.-]+\+)?json", re.IGNORECASE)  # one media type (RFC 6838 4.2, 4.2.8), not two
 
 
@@ -58,12 +61,20 @@ async def _answer(request: Request, context: Context, source: Source | None) -> 
     return event if isinstance(event, Response) else await _store(request, context, event)
 
 
-async def _body(request: Request, most: int) -> bytes | Response:
-    headers = _headers(request)
+def _unfit(headers: Mapping[str, str]) -> Response | None:
+    """The refusal of what cannot be read, whatever it says."""
     if headers.get("content-encoding", "identity").lower() != "identity":
         return problem(415, "Send the body as it is, without Content-Encoding.")
     if not _is_json(headers.get("content-type", "")):
         return problem(415, "Send application/json.")
+    if _upgrades(headers.get("connection", "")):
+        return problem(400, UPGRADE)
+    return None
+
+
+async def _body(request: Request, most: int) -> bytes | Response:
+    if (refused := _unfit(_headers(request))) is not None:
+        return refused
     try:
         return await _read(request, most)
     except TooLarge:
@@ -112,6 +123,11 @@ def _accepted(context: Context, accepted: Accepted) -> Response:
 
 def _is_json(content_type: str) -> bool:
     return _JSON.fullmatch(content_type.partition(";")[0].strip()) is not None
+
+
+def _upgrades(connection: str) -> bool:
+    """Whether the sender wants to go on in another protocol: uvicorn with httptools takes such a request for one without a body."""
+    return "upgrade" in (token.strip().lower() for token in connection.split(","))
 
 
 def _headers(request: Request) -> dict[str, str]:
