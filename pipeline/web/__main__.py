@@ -9,6 +9,7 @@ import uvicorn
 from pipeline.context import open_context
 from pipeline.kit import log
 from pipeline.model.errors import ConfigError
+from pipeline.web.protocol import speaking_problems
 
 
 def main() -> int:
@@ -22,6 +23,7 @@ def main() -> int:
     uvicorn.run(
         "pipeline.web.app:create",
         factory=True,
+        http=speaking_problems(),
         host=server.host,
         port=server.port,
         log_config=None,
