@@ -105,7 +105,7 @@ def _decided(source: Source, site: Site, event: Claimed, native: object) -> Deci
     if isinstance(native, dict) and "/timestamp" not in {p.pointer for p in found} and instant(native.get("timestamp")) is None:
         found.append(Problem("/timestamp", "This is no date of the calendar between the years 1900 and 2200."))
     if found or not isinstance(native, dict) or not isinstance(data, dict):
-        raise Rejected(found)
+        raise Rejected(found[: schema.MOST_PROBLEMS])
     return Decision(event, str(native["type"]), _candidate(source, site, event, native, article), article)
 
 

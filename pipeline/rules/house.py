@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from html import unescape
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 from unicodedata import category
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 from pipeline.kit import clean
 from pipeline.model.event import Problem
 from pipeline.rules.article import instant
+from pipeline.rules.contracts import MOST_PROBLEMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,13 +38,13 @@ def problems(
     received_at: datetime,
     body_html: str | None = None,
 ) -> tuple[Problem, ...]:
-    """Every house rule this native article breaks; pointers start at the event's root.
+    """Every house rule this native article breaks, at most 100; pointers start at the event's root.
 
     `body_html` is the sanitised body where the caller has it already.
     """
     said = _says_something(data, body_html)
     checks = (_real_dates(data), _order(data, received_at), _hosts(data, site, source), _images(data, site), said)
-    return tuple(problem for check in checks for problem in check)
+    return tuple(islice(chain.from_iterable(checks), MOST_PROBLEMS))
 
 
 def _real_dates(data: Mapping[str, Any]) -> Iterator[Problem]:

@@ -48,7 +48,13 @@ def _pattern(validator: Any, pattern: str, instance: object, schema: Mapping[str
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
 
-Validator = extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
+def _items(validator: Any, items: Any, instance: object, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
+    if isinstance(instance, list) and len(instance) > schema.get("maxItems", len(instance)):
+        return  # its length is a problem already, and a megabyte of small items takes longer than a worker is given
+    yield from Draft202012Validator.VALIDATORS["items"](validator, items, instance, schema)
+
+
+Validator = extend(Draft202012Validator, {"pattern": _pattern, "items": _items})  # type: ignore[no-untyped-call]
 
 
 def problems(name: str, value: object, prefix: str = "") -> tuple[Problem, ...]:
@@ -75,7 +81,7 @@ def _told(error: ValidationError, prefix: str) -> list[Problem]:
     if error.validator == "additionalProperties":
         known = sorted(subschema.get("properties", {}))
         unknown = sorted(str(name) for name in instance if name not in subschema.get("properties", {}))
-        return [Problem(f"{where}{pointer([name])}", _unknown(name, known)) for name in unknown]
+        return [Problem(f"{where}{pointer([name])}", _unknown(name, known)) for name in unknown[:MOST_PROBLEMS]]
     if error.validator in {"if", "then", "else"} and error.context:
         return [p for inner in error.context for p in _told(inner, prefix)]
     return [Problem(where, _sentence(error))]

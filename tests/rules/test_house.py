@@ -14,6 +14,7 @@ from pipeline.kit.clock import rfc3339
 from pipeline.model.event import Problem
 from pipeline.model.settings import Site, Source
 from pipeline.rules import house
+from pipeline.rules.schema import MOST_PROBLEMS
 from tests.conftest import article
 from tests.rules import valid_articles
 
@@ -230,3 +231,8 @@ def test_what_the_schema_refused_is_passed_over(changes: dict[str, Any]) -> None
         changes, Site("demo", "", "https://h/", "en", "", "", ""), Source("newsroom", "demo"), datetime(2026, 1, 1, tzinfo=UTC)
     )
     assert all(problem.pointer.startswith("/data/") for problem in told)
+
+
+def test_the_house_too_names_no_more_than_a_hundred_things(site: Site, source: Source, received_at: datetime) -> None:
+    """Each stays in the ledger and is answered to whoever asks what became of the event: a megabyte of pictures named 60,000."""
+    assert len(house.problems(article(images=[{"url": "u"}] * 20_000), site, source, received_at)) == MOST_PROBLEMS

@@ -143,3 +143,11 @@ def test_what_may_be_left_out_may_be_empty(name: str) -> None:
 def test_a_place_says_something() -> None:
     """An empty object is refused."""
     assert refused(geo={}) == [("/geo", "At least 1 item.")]
+
+
+def test_what_is_far_too_long_is_told_once_and_not_item_by_item() -> None:
+    """A megabyte of small items would take longer than a worker is given; each list says only that it is too long."""
+    for name, item in (("images", {"url": "u"}), ("authors", {"x": 1}), ("videos", {}), ("tags", 1), ("section", "/")):
+        assert [pointer for pointer, _ in refused(**{name: [item] * 30_000})] == [f"/{name}"]
+    unknown = {f"k{number}": 1 for number in range(50_000)}
+    assert len(refused(**unknown)) == schema.MOST_PROBLEMS
