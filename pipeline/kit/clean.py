@@ -67,6 +67,10 @@ _IMG = re.compile(r"<img((?:\s[a-z]+=\"[^\"]*\")*)>")
 _OVERLAY = re.compile("(?<=[<>])\u0338")  # would compose with the bracket of a tag under NFC
 _PASSES = 6
 
+_MARKS = 30
+_MARKS_PERHAPS = re.compile(rf"[^\x00-\u02ff]{{{_MARKS + 1},}}")  # no combining mark is below U+0300; words of most scripts are shorter
+_JOINER = "\u034f"  # COMBINING GRAPHEME JOINER: is nothing to see, and no mark is moved across it
+
 _FEW_TAGS = 10_000  # with all of them nested, nh3 takes 0.15 s; the time grows with the square
 _FEW_REFERENCES = 50_000  # all in one text they take nh3 25 ms; here too the time grows with the square
 _DEEP = 100  # far above what an editor nests
@@ -105,14 +109,22 @@ def html(value: str, base_url: str) -> str:
     Running it on its own result changes nothing. A fragment that no editor wrote, nested 100 deep
     in more than 10,000 tags or with 50,000 ampersands, is reduced to paragraphs.
     """
-    if value.count("&") > _FEW_REFERENCES or (len(_TAG_START.findall(value)) > _FEW_TAGS and _is_deep(value)):
-        return _paragraphs(unescape(_TOKEN.sub("\n", value)))
+    if _is_too_much(value):
+        return _reduced(value)
     clean = value
     for _ in range(_PASSES + 1):
         last, clean = clean, _pass(clean, base_url)
         if clean == last:  # what a pass leaves alone, every further pass leaves alone: mostly the first or the second
-            return clean
+            return _reduced(clean) if _is_too_much(clean) else clean  # a bare < has become a reference
     return _paragraphs(html_to_text(clean))
+
+
+def _is_too_much(markup: str) -> bool:
+    return markup.count("&") > _FEW_REFERENCES or (len(_TAG_START.findall(markup)) > _FEW_TAGS and _is_deep(markup))
+
+
+def _reduced(markup: str) -> str:
+    return _paragraphs(unescape(_TOKEN.sub("\n", markup)))
 
 
 def html_to_text(html: str) -> str:
@@ -135,7 +147,28 @@ def _write(pieces: list[str], event: str, tag: str, words: str) -> None:
 
 
 def _plain(value: str) -> str:
-    return unicodedata.normalize("NFC", _ILLEGAL.sub("", value))
+    return _composed(_ILLEGAL.sub("", value))
+
+
+def _composed(value: str) -> str:
+    """NFC, and stream-safe before and after it: composing takes one run of marks apart into up to three times as many."""
+    return _stream_safe(unicodedata.normalize("NFC", _stream_safe(value)))
+
+
+def _stream_safe(value: str) -> str:
+    """At most 30 combining marks in a row, then U+034F (UAX #15 section 13): putting them in order takes the square of their number."""
+    return _MARKS_PERHAPS.sub(_parted, value)
+
+
+def _parted(run: re.Match[str]) -> str:
+    made, marks = [], 0
+    for char in run[0]:
+        marks = marks + 1 if unicodedata.combining(char) else 0
+        if marks > _MARKS:
+            made.append(_JOINER)
+            marks = 1
+        made.append(char)
+    return "".join(made)
 
 
 def _pass(value: str, base_url: str) -> str:
@@ -155,10 +188,11 @@ def _pass(value: str, base_url: str) -> str:
 
 def _legal(markup: str) -> str:
     """XML-legal, line feeds, NFC; a tag's own bracket is kept from composing with what follows."""
+    markup = _stream_safe(markup)
     if markup.replace("\n", "").isprintable() and "\u0338" not in markup and unicodedata.is_normalized("NFC", markup):
         return markup  # nearly every text: nothing printable is illegal, and these checks cost a tenth
     parts = _OVERLAY.split(_LINE_ENDS.sub("\n", _ILLEGAL.sub("", markup)))
-    return "\u0338".join(unicodedata.normalize("NFC", part) for part in parts)
+    return "\u0338".join(_composed(part) for part in parts)
 
 
 def _with_source(img: re.Match[str]) -> str:

@@ -301,3 +301,26 @@ def test_too_deep_to_be_meant_becomes_paragraphs() -> None:
     made = clean.html("<div>" * 11_000 + "<p>kept &amp; <script>x</script></p>\n" + "second", BASE)
     assert made == "<p>kept &amp;</p><p>second</p>"
     assert clean.html(made, BASE) == made
+
+
+_MANY_MARKS = ("\u0301\u0316", "\u0344", "\u0316\u0301\u0338", "\u05b0\u0591", "\U0001d165\U0001d16e")
+
+
+@pytest.mark.parametrize("marks", _MANY_MARKS, ids=ascii)
+def test_marks_do_not_pile_up(marks: str) -> None:
+    """Thirty in a row and then a joiner (UAX #15): to order a hundred thousand would keep a worker busy for a minute. Nothing is lost."""
+    for make in (clean.text, clean.line, lambda value: clean.html(f"<p title='{value}'>{value}</p>", BASE)):
+        made = make("e" + marks * 100_000)
+        runs = "".join("m" if unicodedata.combining(char) else " " for char in made).split()
+        assert max(map(len, runs)) <= 30
+        assert made.replace("\u034f", "").count(unicodedata.normalize("NFD", marks)[0]) >= 99_999
+        assert make(made) == made or make is not clean.text
+    assert clean.text("e\u0301\u0316 " * 40) == ("\u00e9\u0316 " * 40).strip()
+
+
+@pytest.mark.parametrize("value", ["<\u0338" * 60_000, "> " * 60_000, "<b>&</b>" * 60_000], ids=ascii)
+def test_what_becomes_too_much_is_reduced_at_once(value: str) -> None:
+    """A bare bracket is a reference afterwards; cleaning its own result still changes nothing."""
+    made = clean.html(value, BASE)
+    assert clean.html(made, BASE) == made
+    assert_harmless(made)
