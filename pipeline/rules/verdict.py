@@ -133,7 +133,8 @@ def _sentence(error: ValidationError) -> str:  # noqa: C901, PLR0911, PLR0912 - 
             described = PATTERNS.get(str(limit)) or where.get("description", "")
             if str(limit) == "\\S":
                 return "This must not be empty or blank."
-            return f"{_short(found)} is not in the form expected here{': ' + described.rstrip('.') if described else f' ({limit})'}."
+            shown = "This" if "env:" in str(limit) else _short(found)  # what stands there may be the secret itself
+            return f"{shown} is not in the form expected here{': ' + described.rstrip('.') if described else f' ({limit})'}."
         case _:
             return str(error.message)[:300]
 
