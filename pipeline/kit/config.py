@@ -17,7 +17,11 @@ _KEY = re.compile(r"""^\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za
 
 def parse(text: str) -> dict[str, object]:
     """The TOML document as plain values. Raises ValueError with line and column for a syntax error."""
-    return tomllib.loads(text)
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        message = "lists and tables are nested too deep"
+    raise ValueError(message)
 
 
 def line_of_fault(text: str, fault: ValueError) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,13 @@ def _items(validator: Any, items: Any, instance: object, schema: Mapping[str, An
     yield from Draft202012Validator.VALIDATORS["items"](validator, items, instance, schema)
 
 
-Validator = extend(Draft202012Validator, {"pattern": _pattern, "items": _items})  # type: ignore[no-untyped-call]
+def _minimum(validator: Any, least: Any, instance: object, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
+    if isinstance(instance, float) and math.isnan(instance):  # TOML has it, and it is neither less nor more than any limit
+        yield ValidationError(f"{instance} is no number")
+    yield from Draft202012Validator.VALIDATORS["minimum"](validator, least, instance, schema)
+
+
+Validator = extend(Draft202012Validator, {"pattern": _pattern, "items": _items, "minimum": _minimum})  # type: ignore[no-untyped-call]
 
 
 def problems(name: str, value: object, prefix: str = "") -> tuple[Problem, ...]:
