@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from dataclasses import asdict, fields
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipeline import networks
@@ -35,6 +37,16 @@ ENVIRONMENT = {
     "PRESSRUN_HOST": ("server", "host"),
     "PRESSRUN_PORT": ("server", "port"),
     "PRESSRUN_PUBLIC_URL": ("server", "public_url"),
+}
+
+_ADDRESSES = {
+    "database": (
+        re.compile(
+            r"sqlite(?::///.+)?|postgresql\+psycopg://(?:.*@)?(?:\[[^\]/]*\]|[^/:@\[?]*)(?::[0-9]*)?(?:[/?].*)?"
+        ),  # as SQLAlchemy reads it
+        "sqlite, or postgresql+psycopg://user:password@host:port/name",
+    ),
+    "broker": (re.compile(r"embedded|rediss?://.+|redis\+socket://.+"), "embedded, or redis://host:port/number"),
 }
 
 
@@ -67,7 +79,7 @@ def load(path: Path) -> Settings:
     if found:
         raise ConfigError("\n".join(_told(path, text, problem) for problem in found))
     base = path.resolve().parent
-    if found := list(_secret_faults(raw, base)):
+    if found := list(_secret_faults(raw, base)) or list(_address_faults(raw, base)):
         raise ConfigError("\n".join(_told(path, text, problem) for problem in found))
     try:
         return _settings(_filled(raw, "config.v1.json"), base)
@@ -86,8 +98,13 @@ def _told(path: Path, text: str, problem: Problem) -> str:
     parts = [part.replace("~1", "/").replace("~0", "~") for part in problem.pointer.split("/")[1:]]
     variable = next((name for name, where in ENVIRONMENT.items() if where == tuple(parts) and name in os.environ), None)
     if variable is not None:
-        return f"{variable}: {'.'.join(parts)}: {problem.detail}"
-    return f"{path}:{config.line_of(text, parts)}: {'.'.join(parts) or 'file'}: {problem.detail}"
+        return _printable(f"{variable}: {'.'.join(parts)}: {problem.detail}")
+    return _printable(f"{path}:{config.line_of(text, parts)}: {'.'.join(parts) or 'file'}: {problem.detail}")
+
+
+def _printable(line: str) -> str:
+    """One line: a name or value of the file may hold line ends, and sequences that a terminal obeys."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
 
 
 def _cross_checks(raw: Mapping[str, Any]) -> Iterator[Problem]:
@@ -137,6 +154,23 @@ def _secret_faults(raw: Mapping[str, Any], base: Path) -> Iterator[Problem]:
             yield Problem(pointer, str(error))
         except OSError as error:
             yield Problem(pointer, f"file {error.filename} cannot be read: {error.strerror}")
+
+
+def _address_faults(raw: Mapping[str, Any], base: Path) -> Iterator[Problem]:
+    """A database or broker whose address nobody can read; it may hold a password, so it is not repeated."""
+    from pipeline.model.event import Problem  # noqa: PLC0415 - as in _cross_checks
+
+    for name, (form, expected) in _ADDRESSES.items():
+        said = _said(raw[name], base) if name in raw else ""
+        if said and not (form.fullmatch(said) and (name == "database" or _has_port(said))):
+            yield Problem(f"/{name}", f"Expected {expected}; a port is a number.")
+
+
+def _has_port(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def _secrets(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
