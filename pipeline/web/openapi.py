@@ -97,7 +97,7 @@ _ACCEPTED = {
 
 def _answers(good: int, description: str, media: str, *bad: int, of: str = "") -> dict[str, Any]:
     body: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{of}"}} if of else {}
-    made: dict[str, Any] = {str(good): {"description": description, "content": {media: body}}}
+    made: dict[str, Any] = {str(good): {"description": description, **({"content": {media: body}} if media else {})}}
     for status in bad:
         content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
         made[str(status)] = {"description": "A problem document.", "content": content}
@@ -170,7 +170,7 @@ def _paths() -> dict[str, dict[str, Any]]:
         "/readyz": _get("Ready", _answers(200, "Yes.", json_, 503)),
         "/metrics": _get("Counters", _answers(200, "Prometheus exposition.", "text/plain")),
         "/openapi.json": _get("This document", _answers(200, "OpenAPI 3.1.", json_)),
-        "/": _get("Leads to /docs", _answers(303, "See /docs.", html)),
+        "/": _get("Leads to /docs", _answers(303, "See /docs.", "")),
         "/docs": _get("This document, to read", _answers(200, "A page.", html)),
     }
 
