@@ -34,7 +34,7 @@ def not_modified(headers: Mapping[str, str], tag: str, modified: datetime, now: 
         return none_match.strip() == "*" or tag.strip('"') in _TAG.findall(none_match)
     try:
         since = parsedate_to_datetime(headers["if-modified-since"])
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):  # the last for an offset from UTC of twenty digits
         return False
     since = since if since.tzinfo else since.replace(tzinfo=UTC)
     return modified <= since and now - modified >= STILL
