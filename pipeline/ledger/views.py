@@ -86,7 +86,9 @@ class ArticleStatus:
 
 
 def find_articles(tx: Tx, text: str, site: str | None = None) -> list[int]:
-    """Article row ids by CMS id, short id or identity."""
+    """Article row ids by CMS id, short id or identity; none for bytes of a terminal that are no text."""
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        return []
     a = t.articles.c
     where = [or_(a.cms_id == text, a.short_id == text, a.identity == text)]
     if site:
