@@ -308,12 +308,12 @@ _MANY_MARKS = ("\u0301\u0316", "\u0344", "\u0316\u0301\u0338", "\u05b0\u0591", "
 
 @pytest.mark.parametrize("marks", _MANY_MARKS, ids=ascii)
 def test_marks_do_not_pile_up(marks: str) -> None:
-    """Thirty in a row and then a joiner (UAX #15): to order a hundred thousand would keep a worker busy for a minute. Nothing is lost."""
+    """Thirty in a row and then a joiner (UAX #15): to order half a million keeps a worker busy for minutes. Nothing is lost."""
     for make in (clean.text, clean.line, lambda value: clean.html(f"<p title='{value}'>{value}</p>", BASE)):
-        made = make("e" + marks * 100_000)
+        made = make("e" + marks * 20_000)
         runs = "".join("m" if unicodedata.combining(char) else " " for char in made).split()
         assert max(map(len, runs)) <= 30
-        assert made.replace("\u034f", "").count(unicodedata.normalize("NFD", marks)[0]) >= 99_999
+        assert made.replace("\u034f", "").count(unicodedata.normalize("NFD", marks)[0]) >= 19_999
         assert make(made) == made or make is not clean.text
     assert clean.text("e\u0301\u0316 " * 40) == ("\u00e9\u0316 " * 40).strip()
 
