@@ -8,14 +8,14 @@ import os
 import re
 from dataclasses import asdict, fields
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipeline import networks
 from pipeline.dialects import dialects
-from pipeline.kit import config, signatures
+from pipeline.kit import config, secrecy, signatures
 from pipeline.model.errors import ConfigError
 from pipeline.model.settings import Feed, Kind, Limits, Mirror, Network, Retries, Rules, Server, Settings, Site, Source, outlet_key
 from pipeline.rules import schema
@@ -38,16 +38,7 @@ ENVIRONMENT = {
     "PRESSRUN_PORT": ("server", "port"),
     "PRESSRUN_PUBLIC_URL": ("server", "public_url"),
 }
-
-_ADDRESSES = {
-    "database": (
-        re.compile(
-            r"sqlite(?::///.+)?|postgresql\+psycopg://(?:.*@)?(?:\[[^\]/]*\]|[^/:@\[?]*)(?::[0-9]*)?(?:[/?].*)?"
-        ),  # as SQLAlchemy reads it
-        "sqlite, or postgresql+psycopg://user:password@host:port/name",
-    ),
-    "broker": (re.compile(r"embedded|rediss?://.+|redis\+socket://.+"), "embedded, or redis://host:port/number"),
-}
+_HTTP_TARGET = re.compile(r"https?://[^/?#@\s]+/([^?#\s]*/)?")
 
 
 def find(start: Path | None = None) -> Path | None:
@@ -79,7 +70,7 @@ def load(path: Path) -> Settings:
     if found:
         raise ConfigError("\n".join(_told(path, text, problem) for problem in found))
     base = path.resolve().parent
-    if found := list(_secret_faults(raw, base)) or list(_address_faults(raw, base)):
+    if found := list(_secret_faults(raw, base)):
         raise ConfigError("\n".join(_told(path, text, problem) for problem in found))
     try:
         return _settings(_filled(raw, "config.v1.json"), base)
@@ -139,51 +130,82 @@ def _site_faults(site: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"mirrors/{name}/backend", "Expected local or http."
         if mirror.get("backend") == "http" and not (mirror.get("target") and mirror.get("base_url")):
             yield f"mirrors/{name}", "A mirror over http needs target (where documents are PUT) and base_url (where readers find them)."
+        elif mirror.get("backend") == "http" and not _HTTP_TARGET.fullmatch(mirror["target"]):
+            yield f"mirrors/{name}/target", "Expected an http or https URL with a slash at its end; its credentials are the token's."
 
 
 def _secret_faults(raw: Mapping[str, Any], base: Path) -> Iterator[Problem]:
     """Every secret that is not where the configuration says, or is no secret."""
     from pipeline.model.event import Problem  # noqa: PLC0415 - as in _cross_checks
 
-    for pointer, value in _secrets(raw):
+    for pointer, value in secrets(raw):
         try:
-            found = config.secret(value, base)
+            found = _said(value, base) if pointer in _URLS else config.secret(value, base)
             if pointer.startswith("/sources/"):
                 signatures.parse_secret(found)
+            elif pointer in _URLS:
+                _check_url(pointer[1:], found)
         except ValueError as error:
             yield Problem(pointer, str(error))
         except OSError as error:
             yield Problem(pointer, f"file {error.filename} cannot be read: {error.strerror}")
 
 
-def _address_faults(raw: Mapping[str, Any], base: Path) -> Iterator[Problem]:
-    """A database or broker whose address nobody can read; it may hold a password, so it is not repeated."""
-    from pipeline.model.event import Problem  # noqa: PLC0415 - as in _cross_checks
-
-    for name, (form, expected) in _ADDRESSES.items():
-        said = _said(raw[name], base) if name in raw else ""
-        if said and not (form.fullmatch(said) and (name == "database" or _has_port(said))):
-            yield Problem(f"/{name}", f"Expected {expected}; a port is a number.")
+_URLS = frozenset({"/database", "/broker"})
 
 
-def _has_port(url: str) -> bool:
-    try:
-        return urlsplit(url).port != 0
-    except ValueError:
-        return False
+def secrets(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(JSON Pointer, text) of everything that the schema calls a secret (`writeOnly`) and that is given."""
+    root = schema.documents()["config.v1.json"]
+    yield from _secrets(raw, root, root, "")
 
 
-def _secrets(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """(pointer, `env:NAME` or `file:PATH`) of every secret."""
-    for name in ("database", "broker"):
-        if raw.get(name, "").startswith(("env:", "file:")):
-            yield f"/{name}", raw[name]
-    if "api_token" in raw:
-        yield "/api_token", raw["api_token"]
-    for name, source in raw["sources"].items():
-        yield from ((f"/sources/{name}/secrets/{number}", value) for number, value in enumerate(source.get("secrets", ())))
-    for site, mirrors in ((name, site.get("mirrors", {})) for name, site in raw["sites"].items()):
-        yield from ((f"/sites/{site}/mirrors/{name}/token", mirror["token"]) for name, mirror in mirrors.items() if "token" in mirror)
+@cache
+def secret_names() -> frozenset[str]:
+    """The keys, wherever they stand, whose values the schema calls secrets."""
+    return frozenset(_names_of_secrets(schema.documents()["config.v1.json"]))
+
+
+def _names_of_secrets(where: Any) -> Iterator[str]:
+    if not isinstance(where, dict):
+        return
+    for key, inner in where.get("properties", {}).items():
+        if inner.get("writeOnly") or inner.get("items", {}).get("writeOnly"):
+            yield key
+    for inner in where.values():
+        yield from _names_of_secrets(inner)
+
+
+def _secrets(value: Any, where: Mapping[str, Any], root: Mapping[str, Any], pointer: str) -> Iterator[tuple[str, str]]:
+    if (reference := str(where.get("$ref", ""))).startswith("#/$defs/"):
+        where = root["$defs"][reference.removeprefix("#/$defs/")]
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            below = where.get("properties", {}).get(key, where.get("additionalProperties") or {})
+            yield from _secrets(inner, below, root, f"{pointer}/{key}")
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _secrets(inner, where.get("items", {}), root, f"{pointer}/{number}")
+    elif where.get("writeOnly"):
+        yield pointer, value
+
+
+def _check_url(name: str, url: str) -> None:
+    """Whether it is of a kind we know, and everybody reads the same host out of it. Raises ValueError, which does not repeat it.
+
+    What is read in two ways, a library tells: the rest of a password as a host that it cannot find, or as a port.
+    """
+    expected: Any = schema.documents()["config.v1.json"]["properties"]
+    if not re.fullmatch(expected[name]["pattern"], url) or url.startswith(("env:", "file:")):
+        message = f"what stands there is not {expected[name]['description']}"
+        raise ValueError(message)
+    rest = url.partition("://")[2]
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    path = rest[len(authority) :].partition("?")[0]
+    host = re.fullmatch(r"(\[[^\]@]*\]|[^:\[\]@]*)(:[0-9]{0,5})?", authority.rpartition("@")[2])
+    if host is None or authority.count("@") > 1 or "#" in rest or ("@" in path and authority):
+        message = "this URL can be read in two ways: in a user name or password write @ as %40, / as %2F, # as %23, ? as %3F, : as %3A"
+        raise ValueError(message)
 
 
 def _is_date(text: str) -> bool:
@@ -233,7 +255,9 @@ def _settings(raw: Mapping[str, Any], base: Path) -> Settings:
 
 
 def _said(value: str, base: Path) -> str:
-    return config.secret(value, base) if value.startswith(("env:", "file:")) else value
+    found = config.secret(value, base) if value.startswith(("env:", "file:")) else value
+    secrecy.remember(secrecy.passwords(found))
+    return found
 
 
 def _database(value: str, data: Path) -> str:

@@ -121,8 +121,8 @@ def test_every_secret_that_is_not_there_is_told_with_its_line(tmp_path: Path, mo
         settings_in(tmp_path, text)
     lines = text.splitlines()
     expected = [
-        (lines.index('database = "file:none"'), "database: file "),
         (lines.index('api_token = "env:NOT_THERE"'), "api_token: environment variable NOT_THERE is not set"),
+        (lines.index('database = "file:none"'), "database: file "),
         (lines.index('secrets = ["file:secrets/none"]'), "sources.newsroom.secrets.0: file "),
         (lines.index('token = "env:NEITHER"'), "sites.demo.mirrors.one.token: environment variable NEITHER is not set"),
     ]

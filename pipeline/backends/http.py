@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pipeline.backends.contract import Stat, components
+from pipeline.kit import secrecy
 from pipeline.kit.http import HttpRefused, HttpUnreachable, retry_after
 from pipeline.model.errors import ConfigError, Permanent, Transient
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 _SECONDS = 8.0  # for a whole request
 _MOST_BYTES = 32 * 1024 * 1024  # of a document read back
-_EXCERPT_BYTES = 300  # of an answer that is no document
+_EXCERPT = 300  # characters of an answer that is no document
+_EXCERPT_BYTES = 4096  # of it that are read: a token that is repeated in the excerpt must be there whole to be found
 _LATER = frozenset({408, 425, 429})  # RFC 9110 15.5.9, RFC 8470 5.2, RFC 6585 4
 _NOT_HERE = frozenset({404, 410})
 _NO_FOLDER = 409  # RFC 4918 9.7.1: PUT without its parent collection
@@ -38,6 +40,7 @@ class HttpBackend:
         self._http = http
         self._base = base_url
         self._headers = {token_header: token} if token else {}
+        self._token = token
 
     def put(self, path: str, body: bytes, media_type: str, fence: int) -> None:  # noqa: ARG002  # no fence over HTTP
         """Store the bytes; missing folders of a WebDAV server are made. Raises Transient, Permanent."""
@@ -47,9 +50,9 @@ class HttpBackend:
             for end in range(1, len(parts)):
                 made = self._ask("MKCOL", "/".join(parts[:end]) + "/")
                 if made.status != _EXISTS:
-                    _check(made, "MKCOL", path)
+                    self._check(made, "MKCOL", path)
             answer = self._ask("PUT", path, body=body, content_type=media_type)
-        _check(answer, "PUT", path)
+        self._check(answer, "PUT", path)
 
     def get(self, path: str) -> bytes | None:
         """The bytes, past every cache, or None for 404 and 410. Raises Transient, Permanent."""
@@ -57,7 +60,7 @@ class HttpBackend:
         answer = self._ask("GET", path, most=_MOST_BYTES)
         if answer.status in _NOT_HERE:
             return None
-        _check(answer, "GET", path)
+        self._check(answer, "GET", path)
         if answer.truncated or answer.headers.get("content-encoding", "identity") != "identity":
             message = f"GET {path}: the answer is compressed, or larger than {_MOST_BYTES} bytes"
             raise Permanent(message)
@@ -69,7 +72,7 @@ class HttpBackend:
         answer = self._ask("HEAD", path)
         if answer.status in _NOT_HERE:
             return None
-        _check(answer, "HEAD", path)
+        self._check(answer, "HEAD", path)
         length = answer.headers.get("content-length", "")
         if not (length.isascii() and length.isdigit()):
             body = self.get(path)
@@ -81,7 +84,7 @@ class HttpBackend:
         components(path)
         answer = self._ask("DELETE", path)
         if answer.status not in _NOT_HERE:
-            _check(answer, "DELETE", path)
+            self._check(answer, "DELETE", path)
 
     def _ask(self, method: str, path: str, *, body: bytes | None = None, content_type: str = "", most: int = _EXCERPT_BYTES) -> Answer:
         headers = dict(self._headers)
@@ -96,16 +99,18 @@ class HttpBackend:
         except HttpUnreachable as unreachable:
             raise Transient(str(unreachable)) from None
 
+    def _check(self, answer: Answer, method: str, path: str) -> None:
+        """Nothing for 2xx. Raises Transient for what may pass, with Retry-After; Permanent for other 4xx and redirects.
 
-def _check(answer: Answer, method: str, path: str) -> None:
-    """Nothing for 2xx. Raises Transient for what may pass, with Retry-After; Permanent for other 4xx and redirects."""
-    if 200 <= answer.status < 300:  # noqa: PLR2004  # RFC 9110 15.3
-        return
-    said = " ".join(answer.body[:_EXCERPT_BYTES].decode("utf-8", "replace").split())
-    message = f"{method} {path}: {answer.status} {said}".rstrip()
-    if answer.status in _LATER or answer.status >= 500:  # noqa: PLR2004  # RFC 9110 15.6
-        raise Transient(message, retry_after(answer, time.time()))
-    raise Permanent(message)
+        What the server says is kept and shown, so it goes without the token: some repeat the request's headers.
+        """
+        if 200 <= answer.status < 300:  # noqa: PLR2004  # RFC 9110 15.3
+            return
+        said = secrecy.without(answer.body[:_EXCERPT_BYTES].decode("utf-8", "replace"), [self._token])
+        message = f"{method} {path}: {answer.status} {' '.join(said[:_EXCERPT].split())}".rstrip()
+        if answer.status in _LATER or answer.status >= 500:  # noqa: PLR2004  # RFC 9110 15.6
+            raise Transient(message, retry_after(answer, time.time()))
+        raise Permanent(message)
 
 
 def _modified(answer: Answer) -> int:

@@ -11,6 +11,7 @@ import click
 
 from pipeline import settings as settings_file
 from pipeline.cli import options
+from pipeline.kit import secrecy
 from pipeline.kit.config import line_of
 from pipeline.ledger import Ledger, duties, outlets
 from pipeline.ledger.upgrade import current, newest
@@ -101,12 +102,15 @@ def _path(config: Path | None) -> Path:
     return path
 
 
-_SECRET = ("secrets", "token", "api_token", "database", "broker")
+_URLS = ("database", "broker")
 
 
 def _masked(value: Any, key: str = "") -> Any:
-    if key in _SECRET:
-        return _mask(value)
+    """As it is shown: secrets as whether there is one, URLs without what they hold of one."""
+    if key in _URLS:
+        return secrecy.shown(value)
+    if key in settings_file.secret_names():
+        return [secrecy.HIDDEN for _ in value] if isinstance(value, (list, tuple)) else value and secrecy.HIDDEN
     if isinstance(value, dict):
         return {k: _masked(v, k) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -114,11 +118,3 @@ def _masked(value: Any, key: str = "") -> Any:
     if isinstance(value, (Path, Enum)) or is_dataclass(value):
         return str(value)
     return value
-
-
-def _mask(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return ["***" for _ in value]
-    if isinstance(value, str) and "@" in value:
-        return value.split("://", maxsplit=1)[0] + "://***@" + value.rpartition("@")[2]
-    return value if isinstance(value, str) and (not value or value.startswith(("sqlite", "embedded", "redis", "postgresql"))) else "***"

@@ -7,6 +7,8 @@ import re
 import tomllib
 from typing import TYPE_CHECKING
 
+from pipeline.kit import secrecy
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -55,7 +57,7 @@ def line_of(text: str, path: Sequence[str | int]) -> int:
 def secret(value: str, base: Path) -> str:
     """What `env:NAME` or `file:PATH` (relative to `base`) stands for, stripped of surrounding space.
 
-    Raises ValueError with a sentence when it is neither, or not there, or empty. The value is never in the message.
+    Raises ValueError with a sentence when it is neither, or not there, or empty. The value is in no message and no log.
     """
     kind, _, name = value.partition(":")
     if kind == "env":
@@ -70,4 +72,5 @@ def secret(value: str, base: Path) -> str:
         raise ValueError(message)
     if not found:
         raise ValueError(hint)
+    secrecy.remember([found])
     return found

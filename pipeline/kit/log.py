@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from pipeline.kit import secrecy
+
 if TYPE_CHECKING:
     from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
@@ -18,11 +20,17 @@ _SECRET_TEXT = re.compile(r"whsec_[A-Za-z0-9+/=]+|(?<=://)[^/@\s:]*:[^/@\s]+(?=@
 
 def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     for key, value in event.items():
-        if _SECRET_KEY.search(key):
-            event[key] = "***"
-        elif isinstance(value, str):
-            event[key] = _SECRET_TEXT.sub("***", value)
+        event[key] = "***" if _SECRET_KEY.search(key) else _redacted(value)
     return event
+
+
+def _redacted(value: object) -> object:
+    """The same without secrets, also deep in a traceback: an error's words are a library's."""
+    if isinstance(value, dict):
+        return {key: _redacted(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_redacted(inner) for inner in value]
+    return _SECRET_TEXT.sub("***", secrecy.without_known(value)) if isinstance(value, str) else value
 
 
 def configure(level: str = "INFO") -> None:

@@ -196,7 +196,12 @@ class Ledger:
         arguments = {"check_same_thread": False, "timeout": 0}
         if role == "only":
             engine = create_engine(
-                self.url, poolclass=StaticPool, connect_args=arguments, isolation_level="AUTOCOMMIT", json_serializer=json_text
+                self.url,
+                poolclass=StaticPool,
+                connect_args=arguments,
+                isolation_level="AUTOCOMMIT",
+                json_serializer=json_text,
+                hide_parameters=True,
             )
         else:
             engine = create_engine(
@@ -208,6 +213,7 @@ class Ledger:
                 connect_args=arguments,
                 isolation_level="AUTOCOMMIT",
                 json_serializer=json_text,
+                hide_parameters=True,
             )
         event.listen(engine, "connect", lambda raw, _record: _prepare_sqlite(raw, role))
         return engine
@@ -221,6 +227,7 @@ class Ledger:
             pool_pre_ping=True,
             isolation_level="AUTOCOMMIT",
             json_serializer=json_text,
+            hide_parameters=True,  # articles before their time, among other things; an error's words go to a log
             # A host that vanishes is noticed in seconds, not when the kernel gives up after a quarter of an hour.
             connect_args={
                 "connect_timeout": 3,

@@ -177,8 +177,8 @@ class Settings:
     """Everything a step may ask about the configuration."""
 
     data: Path
-    database: str
-    broker: str
+    database: str = field(repr=False)
+    broker: str = field(repr=False)
     server: Server
     limits: Limits
     retries: Retries

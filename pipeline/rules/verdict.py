@@ -17,6 +17,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 from referencing import Registry, Resource
 
+from pipeline.kit import secrecy
 from pipeline.model.errors import ConfigError
 from pipeline.model.event import Problem
 from pipeline.rules.contracts import FORMATS, MOST_PROBLEMS, documents, expression, inlined, pointer
@@ -119,7 +120,7 @@ def _sentence(error: ValidationError) -> str:  # noqa: C901, PLR0911, PLR0912 - 
         case "type":
             return f"Expected {_type_name(limit)}, found {_found(found)}."
         case "enum":
-            return f"Expected one of {', '.join(map(str, limit))}; found {_short(found)}."
+            return f"Expected one of {', '.join(map(str, limit))}; found {_shown(found, where)}."
         case "const":
             return f"Expected {limit}."
         case "maxLength":
@@ -135,15 +136,14 @@ def _sentence(error: ValidationError) -> str:  # noqa: C901, PLR0911, PLR0912 - 
         case "maximum" | "exclusiveMaximum":
             return f"At most {limit}; found {found}."
         case "format":
-            return _FORMAT_SENTENCES[str(limit)] + f"; found {_short(found)}."
+            return _FORMAT_SENTENCES[str(limit)] + f"; found {_shown(found, where)}."
         case "pattern":
             described = PATTERNS.get(str(limit)) or where.get("description", "")
             if str(limit) == "\\S":
                 return "This must not be empty or blank."
-            shown = "This" if "env:" in str(limit) else _short(found)  # what stands there may be the secret itself
-            return f"{shown} is not in the form expected here{': ' + described.rstrip('.') if described else f' ({limit})'}."
+            return f"{_shown(found, where)} is not in the form expected here{': ' + described.rstrip('.') if described else f' ({limit})'}."
         case _:
-            return str(error.message)[:300]
+            return "What stands here is not as expected." if where.get("writeOnly") else str(error.message)[:300]
 
 
 PATTERNS = {
@@ -180,6 +180,11 @@ def _found(value: object) -> str:
     return "null"
 
 
+def _shown(value: object, where: Mapping[str, Any]) -> str:
+    """The value as a sentence has it; a secret's place only."""
+    return "What stands here" if where.get("writeOnly") else _short(value)
+
+
 def _short(value: object) -> str:
-    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=True)
+    shown = secrecy.shown(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=True)
     return f"“{shown[:_SHOWN]}…”" if len(shown) > _SHOWN else f"“{shown}”"

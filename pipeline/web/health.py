@@ -10,7 +10,6 @@ from starlette.responses import JSONResponse, Response
 from pipeline.kit import metrics
 from pipeline.kit.clock import rfc3339
 from pipeline.ledger import duties
-from pipeline.model.errors import Unavailable
 from pipeline.web.problems import problem
 
 if TYPE_CHECKING:
@@ -31,11 +30,8 @@ def ready(request: Request) -> Response:
     context: Context = request.app.state.context
     if not request.app.state.checked.is_set():
         return problem(503, "The feeds at the origin are still being compared with the ledger.", headers={"Retry-After": "1"})
-    try:
-        with context.ledger.read() as tx:
-            seen, now = duties.seen_at(tx, duties.UPKEEP), tx.now
-    except Unavailable as error:
-        return problem(503, str(error), headers={"Retry-After": "2"})
+    with context.ledger.read() as tx:
+        seen, now = duties.seen_at(tx, duties.UPKEEP), tx.now
     if seen is None or now - seen > NO_WORKER:
         since = rfc3339(seen) if seen else "the start"
         return problem(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pipeline.model.event import Problem
 
+AWAY = "The ledger does not answer just now. Ask again in a moment; the log says why."
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -42,9 +43,10 @@ async def on_http_error(_request: Request, error: Exception) -> Response:
     return problem(error.status_code, details.get(error.status_code, error.detail), headers=error.headers)
 
 
-async def on_unavailable(_request: Request, error: Exception) -> Response:
-    """The ledger does not answer."""
-    return problem(503, str(error), headers={"Retry-After": "2"})
+async def on_unavailable(request: Request, error: Exception) -> Response:
+    """The ledger does not answer. Why, with the names of hosts and users in it, is for the log."""
+    request.app.state.context.log.warning("not answered", outcome=str(error))
+    return problem(503, AWAY, headers={"Retry-After": "2"})
 
 
 async def on_error(_request: Request, _error: Exception) -> Response:
