@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 LOOKS, PAUSE = 10, 0.05
 TWINS: tuple[tuple[str, Callable[[bytes], bytes]], ...] = ((".gz", gzip.decompress), (".br", brotli.decompress))
 CHECK_IN = timedelta(minutes=1)
-SLICE = 50
+SLICE = 200
 
 
 def check_feeds(context: Context) -> tuple[str, ...]:
@@ -111,16 +111,15 @@ def compare(context: Context, ends: float) -> None:
 def _compare_slice(context: Context, key: str, since: datetime, after: str) -> str | None:
     """The path up to which is compared now, None at the end, or where nothing can be said here: that is left to the next run."""
     mirror = _local(context, key)
-    rows: list[Row[Any]] = []
+    path: str | None = None
     if mirror is not None:
         backend = context.mirror_backend(key, mirror)
         with context.ledger.read() as tx:
-            rows = documents.stored_since(tx, key, since, after, SLICE)
+            rows, path = documents.stored_since(tx, key, since, after, SLICE)
         if rows and not (isinstance(backend, Mounted) and backend.mounted()):
             return None  # a folder of another machine, or not mounted here: that nothing stands there says nothing
         if wrong := [row for row in rows if _drift(backend, row.path, row)]:
             torn(context, key, wrong)
-    path = rows[-1].path if rows else None
     with context.ledger.write() as tx:
         duties.compared(tx, key, since, path)
     return path

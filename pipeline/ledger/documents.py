@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 
 from pipeline.ledger import deliveries
 from pipeline.ledger import tables as t
@@ -143,9 +143,9 @@ def page_of(tx: Tx, outlet: str, short_id: str) -> Any:
     """The live page of the article with that short id at an outlet: (path, status)."""
     d, a = t.documents.c, t.articles.c
     return tx.first(
-        select(d.path, d.status)
-        .join(t.articles, a.id == d.article_id)
-        .where(d.outlet == outlet, a.short_id == short_id, d.status != DocumentStatus.MOVED.value),
+        select(d.path, d.status).where(
+            d.outlet == outlet, d.article_id.in_(select(a.id).where(a.short_id == short_id)), d.status != DocumentStatus.MOVED.value
+        ),
     )
 
 
@@ -160,15 +160,20 @@ def everything(tx: Tx, outlet: str, after: str = "", most: int = 500) -> list[Ro
     )
 
 
-def stored_since(tx: Tx, outlet: str, since: datetime, after: str, most: int) -> list[Row[Any]]:
-    """Rows of an outlet that were settled after an instant, in the order of their paths. What a run is putting now is not among them."""
+def stored_since(tx: Tx, outlet: str, since: datetime, after: str, most: int) -> tuple[list[Row[Any]], str | None]:
+    """(those of the next `most` paths of an outlet that were settled after an instant, the last of these paths; None at the end).
+
+    So many are looked at and no more, however few are found: an archive takes many turns, and none of them long. What a run
+    is putting now is not among them.
+    """
     d = t.documents.c
-    return tx.all(
-        select(d.outlet, d.path, d.sha256, d.size, d.status, d.article_id)
-        .where(d.outlet == outlet, d.path > after, d.stored_at > since, d.status != DocumentStatus.WRITING.value)
-        .order_by(d.path)
-        .limit(most),
-    )
+    paths = select(d.path).where(d.outlet == outlet, d.path > after).order_by(d.path).limit(most).subquery()
+    last: str | None = tx.value(select(func.max(paths.c.path)))
+    if last is None:
+        return [], None
+    here = (d.outlet == outlet, d.path > after, d.path <= last, d.stored_at > since, d.status != DocumentStatus.WRITING.value)
+    columns = (d.outlet, d.path, d.sha256, d.size, d.status, d.article_id)
+    return tx.all(select(*columns).where(*here).order_by(d.path)), last
 
 
 def forget(tx: Tx, outlet: str, paths: Collection[str]) -> None:

@@ -113,7 +113,9 @@ articles = Table(
     Column("newest", Integer, nullable=False),
     Column("live", BigInteger),
     UniqueConstraint("site", "space", "cms_id"),
-    Index("ix_articles_short", "site", "short_id"),
+    # Asked for with a site and without: an id comes first, and few articles share one.
+    Index("ix_articles_short", "short_id", "site"),
+    Index("ix_articles_cms", "cms_id", "site"),
 )
 
 revisions = Table(
@@ -227,6 +229,7 @@ attempts = Table(
     Column("outcome", Text, nullable=False),
     Column("answer", Text, nullable=False),
     Index("ix_attempts_article", "article_id", "outlet"),
+    Index("ix_attempts_outlet", "outlet", "id"),
 )
 
 documents = Table(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
-from sqlalchemy import case, func, literal, or_, select, text
+from sqlalchemy import case, func, literal, or_, select, text, union
 
 from pipeline.kit.clock import rfc3339
 from pipeline.ledger import tables as t
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Row
+    from sqlalchemy import Row, Select
 
     from pipeline.ledger.engine import Tx
 
@@ -90,10 +91,16 @@ def find_articles(tx: Tx, text: str, site: str | None = None) -> list[int]:
     if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
         return []
     a = t.articles.c
-    where = [or_(a.cms_id == text, a.short_id == text, a.identity == text)]
-    if site:
-        where.append(a.site == site)
-    return [row.id for row in tx.all(select(a.id).where(*where).order_by(a.id).limit(50))]
+    # An identity ends with the CMS id, which has an index; it has none of its own.
+    by_identity = select(a.id).where(a.cms_id == unquote(text.rpartition("/")[2]).replace("\0", ""), a.identity == text)
+    found = union(*(query.where(a.site == site) if site else query for query in (*_by_id(text), by_identity)))
+    return [row.id for row in tx.all(select(a.id).where(a.id.in_(found)).order_by(a.id).limit(50))]
+
+
+def _by_id(given: str) -> tuple[Select[Any], Select[Any]]:
+    """Row ids by CMS id and by short id. Two questions, each with all that is known: put as one, SQLite goes through a whole site."""
+    a = t.articles.c
+    return select(a.id).where(a.cms_id == given), select(a.id).where(a.short_id == given)
 
 
 def newest_articles(tx: Tx, most: int = 20, before: int | None = None) -> list[int]:
@@ -333,11 +340,13 @@ def deliveries(tx: Tx, outlet: str | None, state: str | None, most: int = 100) -
     """Deliveries that are not settled, of one outlet or all, in one state (`UNSETTLED_STATES`) or all."""
     d, a, o = t.deliveries.c, t.articles.c, t.outlets.c
     shown = case((o.paused, literal("paused")), else_=d.state)  # as `status` shows it
-    query = select(d.outlet, shown.label("state"), d.reason, d.attempts, d.next_attempt_at, a.site, a.cms_id)
-    query = query.join(t.articles, a.id == d.article_id).join(t.outlets, o.key == d.outlet)
-    query = query.where(text("deliveries.state NOT IN ('settled', 'skipped')"))
+    query = select(d.article_id, d.outlet, shown.label("state"), d.reason, d.attempts, d.next_attempt_at)
+    query = query.join(t.outlets, o.key == d.outlet).where(text("deliveries.state NOT IN ('settled', 'skipped')"))
     query = query.where(d.outlet == outlet) if outlet else query
     query = query.where(shown == state) if state else query
+    # First which, then whose: articles are looked up for those that are shown, and not all of them read.
+    few = query.order_by(d.outlet, d.article_id).limit(most).subquery()
+    named = select(few, a.site, a.cms_id).join(t.articles, a.id == few.c.article_id).order_by(few.c.outlet, few.c.article_id)
     left = left_alone(tx)
     return [
         {
@@ -349,7 +358,7 @@ def deliveries(tx: Tx, outlet: str | None, state: str | None, most: int = 100) -
             "attempts": r.attempts,
             "next_attempt_at": rfc3339(r.next_attempt_at) if r.next_attempt_at else None,
         }
-        for r in tx.all(query.order_by(d.outlet, d.article_id).limit(most))
+        for r in tx.all(named)
     ]
 
 
@@ -368,7 +377,7 @@ def named(tx: Tx, site: str, given: str, kind: str) -> tuple[Named, ...]:
     had = select(d.article_id).join(t.outlets, o.key == d.outlet).where(o.kind == kind, o.site == site, d.article_id == a.id).exists()
     rows = tx.all(
         select(a.short_id, a.identity, a.cms_id)
-        .where(a.site == site, or_(a.short_id == given, a.cms_id == given), had)
+        .where(a.id.in_(union(*(query.where(a.site == site) for query in _by_id(given)))), had)
         .order_by(a.short_id != given, a.space)
     )
     found = tuple(Named(*row) for row in rows)

@@ -36,7 +36,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("site", "space", "cms_id", name=op.f("uq_articles_site_space_cms_id")),
     )
     with op.batch_alter_table("articles", schema=None) as batch_op:
-        batch_op.create_index("ix_articles_short", ["site", "short_id"], unique=False)
+        batch_op.create_index("ix_articles_cms", ["cms_id", "site"], unique=False)
+        batch_op.create_index("ix_articles_short", ["short_id", "site"], unique=False)
 
     op.create_table(
         "attempts",
@@ -51,6 +52,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("attempts", schema=None) as batch_op:
         batch_op.create_index("ix_attempts_article", ["article_id", "outlet"], unique=False)
+        batch_op.create_index("ix_attempts_outlet", ["outlet", "id"], unique=False)
 
     op.create_table(
         "audit",
@@ -315,10 +317,12 @@ def downgrade() -> None:
     op.drop_table("events")
     op.drop_table("audit")
     with op.batch_alter_table("attempts", schema=None) as batch_op:
+        batch_op.drop_index("ix_attempts_outlet")
         batch_op.drop_index("ix_attempts_article")
 
     op.drop_table("attempts")
     with op.batch_alter_table("articles", schema=None) as batch_op:
         batch_op.drop_index("ix_articles_short")
+        batch_op.drop_index("ix_articles_cms")
 
     op.drop_table("articles")
