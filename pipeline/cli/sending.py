@@ -44,6 +44,7 @@ class Sent:
     event_id: str
     article_id: str
     file: str
+    site: str
     status_url: str = ""
 
     def to_json(self) -> dict[str, object]:
@@ -135,7 +136,7 @@ def post(context: Context, source: Source, event: dict[str, Any], base_url: str,
         raise PressrunError(message)
     data = event.get("data")
     article = str(data.get("id", "")) if isinstance(data, dict) else ""
-    return Sent(said["event_id"], article, file, said.get("status_url", ""))
+    return Sent(said["event_id"], article, file, source.site, said.get("status_url", ""))
 
 
 def _patiently(http: Http, url: str, headers: dict[str, str], body: bytes) -> Answer:
@@ -198,8 +199,8 @@ def wait(context: Context, sent: Sequence[Sent], seconds: float, meanwhile: Call
 def _look(context: Context, sent: Sequence[Sent]) -> Waited:
     with context.ledger.read() as tx:
         events = [views.event(tx, s.event_id) for s in sent]
-        ids = dict.fromkeys(s.article_id for s in sent)
-        articles = views.status(tx, [i for text in ids for i in views.find_articles(tx, text)], context.settings.address)
+        ids = dict.fromkeys((s.article_id, s.site) for s in sent)
+        articles = views.status(tx, [i for text, site in ids for i in views.find_articles(tx, text, site)], context.settings.address)
     processed = all(e is not None and e["status"] != "accepted" for e in events)
     refused = tuple(
         {"file": s.file, "event_id": s.event_id, "problems": e["problems"]}

@@ -9,6 +9,7 @@ import click
 from pipeline.cli import NO, options, sending
 from pipeline.kit.clock import rfc3339
 from pipeline.ledger import events, views
+from pipeline.model.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,13 +31,17 @@ def command(article: str | None, site: str | None, newest: int, *, config: Path 
     Waiting for its time is as it should be.
     """
     context = options.context(config)
+    if site is not None and site not in {s.name for s in context.settings.sites}:
+        message = f"there is no site “{site}”; there is {', '.join(s.name for s in context.settings.sites)}"
+        raise ConfigError(message)
     with context.ledger.read() as tx:
-        ids = views.find_articles(tx, article, site) if article else views.newest_articles(tx, newest)
+        ids = views.find_articles(tx, article, site) if article else views.newest_articles(tx, newest, site=site)
         found = views.status(tx, ids, context.settings.address)
-        unsettled = {outlet: states for outlet, states in views.completeness(tx).items() if states}
-        unread = sum(count for _, count in events.waiting_counts(tx))
-        later = [] if article else views.waiting(tx)
-        left = [] if article else list(views.left_alone(tx).values())
+        unsettled = {outlet: states for outlet, states in views.completeness(tx).items() if states and _is_of(outlet, site)}
+        sources = {s.name for s in context.settings.sources if site in {None, s.site}}
+        unread = sum(count for source, count in events.waiting_counts(tx) if site is None or source in sources)
+        later = [] if article else views.waiting(tx, site=site)
+        left = [] if article else [one for one in views.left_alone(tx).values() if _is_of(one.outlet, site)]
     if article and not found:
         click.echo(f"No article “{article}” is in the ledger.", err=True)
         return NO
@@ -51,6 +56,10 @@ def command(article: str | None, site: str | None, newest: int, *, config: Path 
             click.echo("\n".join(["", *_summary(unsettled, unread, later, known=bool(found)), *told]))
     open_now = any(not a.at_rest for a in found) if article else bool(unsettled or unread)
     return NO if open_now else 0
+
+
+def _is_of(outlet: str, site: str | None) -> bool:
+    return site is None or outlet.startswith(f"{site}/")
 
 
 def _summary(unsettled: dict[str, dict[str, int]], unread: int, later: list[views.Waiting], *, known: bool) -> Iterator[str]:

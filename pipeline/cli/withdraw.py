@@ -28,9 +28,9 @@ def command(article: str, reason: str, source: str | None, *, wait: bool, second
     context = options.context(config)
     sender = sending.source_of(context, source)
     with context.ledger.read() as tx:
-        known = views.status(tx, views.find_articles(tx, article), context.settings.address)
+        known = views.status(tx, views.find_articles(tx, article, sender.site), context.settings.address)
     if not known:
-        click.echo(f"No article “{article}” is in the ledger. `pressrun status` lists the newest.", err=True)
+        click.echo(f"No article “{article}” of the site “{sender.site}” is in the ledger. `pressrun status` lists the newest.", err=True)
         return NO
     data: dict[str, Any] = {"id": known[0].id, **({"reason": reason} if reason else {})}
     event = {"type": "article.withdrawn", "timestamp": rfc3339(context.clock.now()), "data": data}

@@ -103,10 +103,11 @@ def _by_id(given: str) -> tuple[Select[Any], Select[Any]]:
     return select(a.id).where(a.cms_id == given), select(a.id).where(a.short_id == given)
 
 
-def newest_articles(tx: Tx, most: int = 20, before: int | None = None) -> list[int]:
-    """Row ids of the articles that came last."""
+def newest_articles(tx: Tx, most: int = 20, before: int | None = None, site: str | None = None) -> list[int]:
+    """Row ids of the articles that came last, of one site or of all."""
     a = t.articles.c
     query = select(a.id).order_by(a.id.desc()).limit(most)
+    query = query.where(a.site == site) if site else query
     return [row.id for row in tx.all(query.where(a.id < before) if before else query)]
 
 
@@ -244,17 +245,12 @@ class Waiting:
         }
 
 
-def waiting(tx: Tx, most: int = 50) -> list[Waiting]:
-    """What waits for its time, the next one first."""
+def waiting(tx: Tx, most: int = 50, site: str | None = None) -> list[Waiting]:
+    """What waits for its time, of one site or of all, the next one first."""
     a, r = t.articles.c, t.revisions.c
-    rows = tx.all(
-        select(a.site, a.cms_id, r.headline, r.number, r.effective_at)
-        .join(t.articles, a.id == r.article_id)
-        .where(text("revisions.state = 'waiting'"))
-        .order_by(r.effective_at, a.id)
-        .limit(most),
-    )
-    return [Waiting(*row) for row in rows]
+    query = select(a.site, a.cms_id, r.headline, r.number, r.effective_at).join(t.articles, a.id == r.article_id)
+    query = query.where(text("revisions.state = 'waiting'"), *([a.site == site] if site else []))
+    return [Waiting(*row) for row in tx.all(query.order_by(r.effective_at, a.id).limit(most))]
 
 
 def completeness(tx: Tx) -> dict[str, dict[str, int]]:
