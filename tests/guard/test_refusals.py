@@ -1,4 +1,4 @@
-"""Who may change anything: every address that takes more than a question refuses the anonymous and the forged, and then nothing has changed.
+"""Who may change anything: every address that takes more than a question refuses the anonymous and the forged; then nothing has changed.
 
 Nothing is read out of a cookie anywhere, so no page of another site can act for somebody who is logged in; the day
 something is, its address is in this file's tables or a test fails.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 
 from pipeline.cli.start import first_token
 from pipeline.kit import signatures
+from pipeline.ledger import Ledger
 from pipeline.ledger import tables as t
 from pipeline.web.app import ROUTES, make_app
 from tests.conftest import article, open_newsroom
@@ -254,7 +255,7 @@ PUBLIC = {
 
 def test_every_address_to_read_is_public_or_needs_the_token() -> None:
     """By a person's decision."""
-    assert NEEDS_TOKEN | PUBLIC == {route.path for route in ROUTES if route.methods and "GET" in route.methods}
+    assert {route.path for route in ROUTES if route.methods and "GET" in route.methods} == NEEDS_TOKEN | PUBLIC
 
 
 def test_the_token_is_taken_from_its_header_and_from_nowhere_else(room: Newsroom, client: TestClient) -> None:
@@ -300,4 +301,21 @@ def test_the_first_token_is_audited(tmp_path: Path) -> None:
         rows = tx.all(select(t.audit))
     assert [(r.actor, r.action, r.target) for r in rows] == [("pressrun", "token made", "api")]
     assert rows[0].at <= room.clock.now() <= rows[0].at + timedelta(seconds=1)
+    room.context.close()
+
+
+def test_a_fault_of_the_ledger_is_told_to_the_log_only(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Names of hosts and users, which a library's words hold, are nobody's business at an address anybody may ask."""
+    room = open_newsroom(tmp_path, "sqlite://")
+    away = replace(room.context, ledger=Ledger("postgresql+psycopg://press@127.0.0.1:1/news"))
+    app = make_app(away, lambda _n: None)
+    app.state.checked.set()
+    client = TestClient(app)
+    for path in ("/readyz", "/demo/feeds/all.rss", "/mirrors/demo/one/", "/events/ev_x", "/demo/shares/a-1.json"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2"), path
+        assert "127.0.0.1" not in answer.text
+        assert answer.json()["detail"] == "The ledger does not answer just now. Ask again in a moment; the log says why."
+    out, err = capfd.readouterr()
+    assert 'connection to server at "127.0.0.1", port 1 failed' in (out + err).replace('\\"', '"')
     room.context.close()
