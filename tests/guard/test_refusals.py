@@ -115,7 +115,8 @@ def _accepted_webhook(room: Newsroom, client: TestClient) -> dict[str, Any]:
     with room.context.ledger.read() as tx:
         row = tx.first(select(t.events).where(t.events.c.event_id == answer.json()["event_id"]))
         target = tx.value(select(t.articles.c.cms_id).where(t.articles.c.id == row.article_id))
-    assert row.body == body
+        kept = tx.value(select(t.bodies.c.body).where(t.bodies.c.event == row.id))
+    assert kept == body
     assert row.headers["webhook-id"] == "msg_good"
     return {"who": row.source, "what": row.type, "target": target, "when": row.received_at}
 

@@ -23,7 +23,8 @@ PATTERNS = 250
 HOUR = 3_600_000_000  # microseconds
 _NEXT, _NAMED = "{0} + :step * k", "{0} || '-' || k"
 _RULES = {
-    "events": {"id": _NEXT, "event_id": _NAMED, "webhook_id": _NAMED, "article_id": _NEXT, "body": "{body}"},
+    "events": {"id": _NEXT, "event_id": _NAMED, "webhook_id": _NAMED, "article_id": _NEXT},
+    "bodies": {"event": _NEXT, "body": "{body}"},
     "articles": {"id": _NEXT, "cms_id": _NAMED, "identity": _NAMED, "short_id": _NAMED, "live": _NEXT, "order_arrival": _NEXT},
     "revisions": {"id": _NEXT, "article_id": _NEXT, "event": _NEXT},
     "deliveries": {"article_id": _NEXT, "wanted": _NEXT, "held": _NEXT},
