@@ -204,7 +204,7 @@ WORDS = {
     "up.err": ["craft died and was started again"],
     "up.out": ["Pressrun is ready at"],
     "table attempts": ["401", "500", "307", "no valid token", "***"],
-    "table events": ["bad", "a-4"],
+    "table bodies": ["bad", "a-4"],
     "good/": ["About a-4"],
     "origin/": ["About a-4"],
     "command lines": ["pipeline.web", "celery", "craft@", "reach@", "publish"],
