@@ -9,6 +9,7 @@ import uvicorn
 from pipeline.context import open_context
 from pipeline.kit import log
 from pipeline.model.errors import ConfigError
+from pipeline.web import deadlines
 from pipeline.web.protocol import speaking_problems
 
 
@@ -23,7 +24,7 @@ def main() -> int:
     uvicorn.run(
         "pipeline.web.app:create",
         factory=True,
-        http=speaking_problems(),
+        http=deadlines.bounded(speaking_problems()),
         host=server.host,
         port=server.port,
         log_config=None,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pipeline.model.event import Event
     from pipeline.model.settings import Source
 
-BODY_SECONDS = 10.0
+BODY_SECONDS = 9.0  # less than `deadlines.SECONDS`, after which nobody is told why
 RETRY = {"Retry-After": "2"}
 UNSIGNED = "This webhook is not signed as this address expects (Standard Webhooks: webhook-id, webhook-timestamp, webhook-signature)."
 UPGRADE = "Send it without Upgrade, as plain HTTP/1.1; in Java that is HttpClient.Version.HTTP_1_1."
