@@ -71,7 +71,11 @@ def _take_turn(context: Context, owner: str) -> bool:
         before = duties.owner(tx, duties.UPKEEP)
     dead = before if before and is_dead(before) else None
     with context.ledger.write() as tx:
-        return duties.take(tx, duties.UPKEEP, owner, dead=dead)
+        taken = duties.take(tx, duties.UPKEEP, owner, dead=dead)
+        seen = duties.seen_at(tx, duties.UPKEEP) if taken else None
+        if seen is not None and seen > tx.now:
+            deliveries.clock_was_put_back(tx)
+    return taken
 
 
 def _keep_house(context: Context, ends: float) -> None:

@@ -357,6 +357,12 @@ def hasten(tx: Tx, outlet: str) -> None:
     tx.run(update(t.deliveries).where(waits).values(next_attempt_at=tx.now))
 
 
+def clock_was_put_back(tx: Tx) -> None:
+    """What was due at once when it was planned, by a clock that was ahead of the one now, is due at once still."""
+    d = t.deliveries.c
+    tx.run(update(t.deliveries).where(d.state == PENDING, d.next_attempt_at > tx.now).values(next_attempt_at=tx.now))
+
+
 def again(tx: Tx, outlet: str, articles: Sequence[int] | None = None) -> int:
     """Have an outlet make what it holds (of these articles, or all) once more; answers how many."""
     d = t.deliveries.c
