@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
+import pytest
 from sqlalchemy import func, select
 
 from pipeline.kit.clock import rfc3339
@@ -23,6 +24,7 @@ from tests.conftest import article
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from tests.faults.scoreboard import Score
     from tests.support.running import Answer, Running
 
 N = int(os.environ.get("PRESSRUN_FAULT_N", "200"))
@@ -90,8 +92,10 @@ class Flood:
         return Counter({row.cms_id: row.n for row in rows})
 
 
-def test_every_id_is_stored_once_and_every_copy_gets_the_same_answer(running: Running) -> None:
+@pytest.mark.fault("FT9")
+def test_every_id_is_stored_once_and_every_copy_gets_the_same_answer(running: Running, score: Score) -> None:
     """200 ids, 50 copies of each: exactly 200 events and revisions, 10,000 times 202, and one answer per id."""
+    score.what, score.database = "flood of doubles", "sqlite" if running.context.ledger.sqlite else "postgres"
     flood = Flood(running)
     bodies = {f"{flood.prefix}_{n}": flood.body(n) for n in range(N)}
     flood.send([(webhook_id, body) for webhook_id, body in bodies.items() for _ in range(COPIES)])
@@ -99,11 +103,13 @@ def test_every_id_is_stored_once_and_every_copy_gets_the_same_answer(running: Ru
         answers = flood.answers[webhook_id][body]
         assert Counter(a.status for a in answers) == {202: COPIES}
         assert len({a.body for a in answers}) == 1
-    assert flood.events() == sorted(bodies)
     running.settle(SITE)
-    assert flood.revisions() == {f"{flood.prefix}-{n}": 1 for n in range(N)}
-    told = {"test": "doubles", "lost": N - len(flood.events()), "double": len(flood.revisions()) - N, "stuck": 0, "malformed": 0}
-    print(json.dumps(told))  # noqa: T201 - the scoreboard reads it
+    stored, revisions = flood.events(), flood.revisions()
+    score.count("lost", [f"{webhook_id} is not stored" for webhook_id in bodies.keys() - set(stored)])
+    score.count("double", [f"{name} has {count} revisions" for name, count in revisions.items() if count != 1])
+    score.note("webhooks", N * COPIES, "")
+    assert stored == sorted(bodies)
+    assert revisions == {f"{flood.prefix}-{n}": 1 for n in range(N)}
     again = running.post(flood.body(0, "Another body"), f"{flood.prefix}_0", SITE)
     assert again.status == 409
     assert again.headers["content-type"].startswith("application/problem+json")

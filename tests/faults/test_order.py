@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.context import Context
+    from tests.faults.scoreboard import Score
     from tests.support.running import Running
 
 HISTORIES = int(os.environ.get("PRESSRUN_FAULT_HISTORIES", "300"))
@@ -287,19 +288,26 @@ def explore(open_way: Callable[[], Way], histories: int, steps: int, *, replayab
     ("database", "histories", "steps"),
     [("memory", HISTORIES, STEPS_IN_FULL), ("sqlite", FEWER, STEPS_OF_OTHERS), ("postgres", FEWER, STEPS_OF_OTHERS)],
 )
+@pytest.mark.fault("FT8")
 @pytest.mark.timeout(600)
-def test_over_drain(database: str, histories: int, steps: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_over_drain(database: str, histories: int, steps: int, tmp_path: Path, request: pytest.FixtureRequest, score: Score) -> None:
     """One ledger with the articles of all histories in it; over SQLite in memory 300 histories of 40 steps."""
     urls = {"memory": "sqlite://", "sqlite": f"sqlite:///{tmp_path / 'ledger.sqlite'}"}
     way = Drained(open_newsroom(tmp_path, urls.get(database) or request.getfixturevalue("postgres"), CONFIG))
+    score.what, score.database = "order, drained", database
+    score.note("histories", histories, "")
+    score.note("steps of each", steps, "")
     try:
         explore(lambda: way, histories, steps)
     finally:
         way.context.close()
 
 
+@pytest.mark.fault("FT8")
 @pytest.mark.timeout(300)
-def test_over_real_workers(running: Running) -> None:
+def test_over_real_workers(running: Running, score: Score) -> None:
     """The same posted to the web process and done by both workers, on each database."""
+    score.what, score.database = "order, on workers", "sqlite" if running.context.ledger.sqlite else "postgres"
+    score.note("histories", FEWER, "")
     explore(lambda: OnWorkers(running), FEWER, STEPS_OF_OTHERS, replayable=False)
     assert not running.supervisor.look()
