@@ -9,7 +9,9 @@ What is wrong upstream (each was seen with kombu and Celery 5.7.0 and redis-py 8
    reconnect for ever. Here the raw bytes are checked before kombu parses them (`tasks.envelope`), and what fails is parked.
 3. So does a malformed broadcast (remote control, events). Here it is dropped.
 4. So does a malformed entry of the `unacked` hash, at every start. Here it is parked.
-5. Without `socket_timeout` a publish to a Redis that no longer answers waits for ever. Here every wait has a bound.
+5. Without `socket_timeout` a publish to a Redis that no longer answers waits for ever. Here every wait has a bound. A worker
+   has half a dozen connections, and after a network that forgot them would wait for each in turn, while its pool's limits
+   of time run; here, once one has waited in vain, the others are made anew before they are used.
 6. A worker whose first try to reconnect fails rests 2 s, then 4, then 6, up to 30. A broker that was started again is back in
    a tenth of a second, so here the rests begin there, and none is longer than 5 s.
 
@@ -19,6 +21,8 @@ A parked message is in the list `dead.<queue>`, newest first, and counted in the
 from __future__ import annotations
 
 import logging
+import math
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -92,6 +96,49 @@ def _take_names() -> None:
         kombu.transport._transport_cache.pop(name, None)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
+class _Wary:
+    """A connection that is made anew before its next command, where another of this process waited in vain since it last heard.
+
+    BRPOP is left alone: the loop waits on that socket, and kombu itself replaces it when its answer is overdue.
+    """
+
+    if TYPE_CHECKING:
+        _sock: object
+        disconnect: Callable[[], None]
+
+    doubt = -math.inf
+    _heard = math.inf
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002  redis-py's signature
+        """Send, on a connection that is not in doubt. Raises redis-py's connection errors."""
+        if self._sock is not None and self._heard < _Wary.doubt and not _is_brpop(command):
+            self._heard = math.inf  # it greets the server, through here, while it is made anew
+            self.disconnect()
+        super().send_packed_command(command, check_health)  # type: ignore[misc]
+
+    def read_response(self, *given: Any, **options: Any) -> Any:
+        """The answer. Raises redis-py's TimeoutError, from which on all others are in doubt."""
+        try:
+            answer = super().read_response(*given, **options)  # type: ignore[misc]
+        except upstream.redis.TimeoutError:  # type: ignore[attr-defined]  # the stubs leave it out
+            _Wary.doubt = time.monotonic()
+            raise
+        self._heard = time.monotonic()
+        return answer
+
+
+def _is_brpop(command: Any) -> bool:
+    return any(b"BRPOP" in part for part in ([command] if isinstance(command, bytes) else command))
+
+
+class _TcpConnection(_Wary, upstream.Channel.connection_class):  # type: ignore[misc, valid-type]
+    """redis-py's connection by TCP."""
+
+
+class _TlsConnection(_Wary, upstream.Channel.connection_class_ssl):  # type: ignore[misc, valid-type]
+    """redis-py's connection by TLS."""
+
+
 class QoS(upstream.QoS):
     """kombu's record of unacknowledged messages; entries that cannot be put back are parked."""
 
@@ -125,12 +172,14 @@ class Channel(upstream.Channel):
     task_names: Collection[str] = ()
     from_transport_options = (*upstream.Channel.from_transport_options, "task_names")
 
-    # Seconds. After a network that lost everything for 4 s, work flows again 1.9 s later with these, and never with kombu's own.
-    socket_timeout = 5.0
+    # Seconds. A worker's main process must not wait longer than the limits of its tasks, 5 s, or it ends pool processes that are done.
+    socket_timeout = 2.0
     socket_connect_timeout = 3.0
     socket_keepalive = True
-    health_check_interval = 5
+    health_check_interval = 2
     visibility_timeout = 120
+    connection_class = _TcpConnection
+    connection_class_ssl = _TlsConnection
     queue_order_strategy = f"{__name__}:FirstOfAll"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

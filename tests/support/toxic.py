@@ -27,6 +27,7 @@ class Toxic(enum.Enum):
     RESET = "resets every connection, and each new one"
     LATENCY = "hands everything on, late"
     SLICE = "hands on a few bytes at a time"
+    FORGET = "carries nothing more on connections that stand, for ever, and tells nobody; new ones pass"
     REFUSE = "closes each new connection at once; those that stand are closed too"
 
 
@@ -51,6 +52,7 @@ class ToxicProxy:
         self._toxic = Toxic.PASS
         self._changed = threading.Condition()
         self._open: set[socket.socket] = set()
+        self._forgotten: set[socket.socket] = set()
         self._closed = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self._listener.getsockname()[1]
@@ -64,6 +66,8 @@ class ToxicProxy:
     def toxic(self, value: Toxic) -> None:
         with self._changed:
             self._toxic = value
+            if value is Toxic.FORGET:
+                self._forgotten |= self._open
             self._changed.notify_all()
         if value in {Toxic.RESET, Toxic.REFUSE}:
             self._cut(reset=value is Toxic.RESET)
@@ -113,6 +117,7 @@ class ToxicProxy:
         for end in (client, server):
             with self._changed:
                 self._open.discard(end)
+                self._forgotten.discard(end)
             end.close()
 
     def _connect(self) -> socket.socket:
@@ -133,6 +138,8 @@ class ToxicProxy:
     def _hand_on(self, data: bytes, target: socket.socket) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._toxic is not Toxic.BLACK_HOLE or self._closed.is_set())
+            if target in self._forgotten:
+                return
         if self._toxic is Toxic.LATENCY:
             self._closed.wait(self.latency)
         start = 0

@@ -52,7 +52,9 @@ def waiting(made: Celery, step: Step) -> list[dict[str, Any]]:
 
 def test_what_enough_unread_messages_say_is_spared() -> None:
     """No worker runs, webhooks come for an hour, and the broker does not fill; what others wait for is never spared."""
-    made = app("memory://spare")
+    made = app("memory://")
+    for step in (Step.VALIDATE, Step.UPKEEP, Step.FEEDS):
+        waiting(made, step)  # one memory for all tests of a process
     for _ in range(50):
         carry([Nudge(Step.VALIDATE, ("demo",)), Nudge(Step.UPKEEP), Nudge(Step.FEEDS, ("demo/feed:all",))], made, spare=True)
     carry([Nudge(Step.VALIDATE, ("demo",))], made)
@@ -64,7 +66,8 @@ def test_what_enough_unread_messages_say_is_spared() -> None:
 
 def test_a_nudge_for_upkeep_never_expires() -> None:
     """There is one unread at most; if that were thrown away for its age, busy workers would never do upkeep."""
-    made = app("memory://age")
+    made = app("memory://")
+    waiting(made, Step.UPKEEP)
     ticker.tick(made)
     assert [headers["expires"] for headers in waiting(made, Step.UPKEEP)] == [None]
 
@@ -79,7 +82,8 @@ class Consumer:
 
 def test_a_worker_ticks_as_soon_as_it_is_there() -> None:
     """What the worker before it held is freed by upkeep, so that comes first; then once a second."""
-    worker = Consumer(app("memory://start"), Timer())
+    worker = Consumer(app("memory://"), Timer())
+    waiting(worker.app, Step.UPKEEP)
     made = ticker.Ticker(worker)
     made.start(worker)
     _, entry = next(iter(worker.timer))

@@ -17,7 +17,6 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
-from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -36,6 +35,9 @@ from kombu.transport.virtual import Message
 from pipeline.model.errors import ConfigError
 from tasks import envelope, transport
 from tasks.broker import EmbeddedBroker, dead_counts, queue_length, tied
+from tests.support.envelopes import MISSING, poison, template
+from tests.support.envelopes import altered as but
+from tests.support.toxic import Toxic, ToxicProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -152,162 +154,18 @@ def test_a_message_put_back_passes(url: str) -> None:
 
 # Poison ------------------------------------------------------------------------------------------------------------
 
-TEMPLATE: dict[str, Any] = {
-    "body": base64.b64encode(b'[["x"], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]').decode(),
-    "content-encoding": "utf-8",
-    "content-type": "application/json",
-    "headers": {
-        "lang": "py",
-        "task": "probe.mark",
-        "id": "an-id",
-        "shadow": None,
-        "eta": None,
-        "expires": None,
-        "group": None,
-        "group_index": None,
-        "retries": 0,
-        "timelimit": [None, None],
-        "root_id": "an-id",
-        "parent_id": None,
-        "argsrepr": "['x']",
-        "kwargsrepr": "{}",
-        "origin": "gen1@host",
-        "ignore_result": None,
-        "replaced_task_nesting": 0,
-        "stamped_headers": None,
-        "stamps": {},
-    },
-    "properties": {
-        "correlation_id": "an-id",
-        "reply_to": "somebody",
-        "delivery_mode": 2,
-        "delivery_info": {"exchange": "", "routing_key": QUEUE},
-        "priority": 0,
-        "body_encoding": "base64",
-        "delivery_tag": "a-tag",
-    },
-}
-MISSING = object()
+SOUND = template("probe.mark", QUEUE)
+POISON = poison("probe.mark", QUEUE)
 
 
 def altered(*path: str, to: object = MISSING) -> bytes:
-    """The template with one member changed or, without `to`, left out."""
-    message = deepcopy(TEMPLATE)
-    place = message
-    for name in path[:-1]:
-        place = place[name]
-    if to is MISSING:
-        del place[path[-1]]
-    else:
-        place[path[-1]] = to
-    return json.dumps(message).encode()
-
-
-def with_body(text: bytes) -> bytes:
-    """The template with another body."""
-    return altered("body", to=base64.b64encode(text).decode())
-
-
-POISON: dict[str, bytes] = {
-    "empty": b"",
-    "not JSON": b"hello",
-    "not UTF-8": b"\xff\xfe{}",
-    "NUL bytes": b"\0\0\0",
-    "cut off": altered("body", to="")[:-20],
-    "a number": b"17",
-    "null": b"null",
-    "a string": b'"celery"',
-    "a list": b"[]",
-    "an empty object": b"{}",
-    "very deep": b"[" * 60_000 + b"]" * 60_000,
-    "very long": altered("headers", "argsrepr", to="x" * (envelope.MAX_BYTES + 1)),
-    "NaN": altered("headers", "retries", to=float("nan")),
-    "pickled": b"\x80\x04\x95\x08\x00\x00\x00\x00\x00\x00\x00]\x94K\x01a.",
-    "kombu type that is none": b'{"__type__": "nothing", "__value__": 1}',
-    "kombu type with a bad value": altered("headers", "id", to={"__type__": "bytes", "__value__": 1}),
-    "kombu decimal that is none": altered("headers", "id", to={"__type__": "decimal", "__value__": "x"}),
-    "no properties": altered("properties"),
-    "properties a list": altered("properties", to=[]),
-    "properties null": altered("properties", to=None),
-    "no delivery_tag": altered("properties", "delivery_tag"),
-    "delivery_tag a number": altered("properties", "delivery_tag", to=7),
-    "delivery_tag an object": altered("properties", "delivery_tag", to={}),
-    "delivery_tag a lone surrogate": altered("properties", "delivery_tag", to="\ud800"),
-    "no delivery_info": altered("properties", "delivery_info"),
-    "delivery_info a string": altered("properties", "delivery_info", to="x"),
-    "delivery_info empty": altered("properties", "delivery_info", to={}),
-    "exchange a list": altered("properties", "delivery_info", "exchange", to=[]),
-    "no body_encoding": altered("properties", "body_encoding"),
-    "body_encoding unknown": altered("properties", "body_encoding", to="rot13"),
-    "body_encoding a number": altered("properties", "body_encoding", to=64),
-    "priority garbage": altered("properties", "priority", to="high"),
-    "priority huge": altered("properties", "priority", to=10**400),
-    "correlation_id an object": altered("properties", "correlation_id", to={}),
-    "no headers": altered("headers"),
-    "headers null": altered("headers", to=None),
-    "headers a list": altered("headers", to=["task", "id"]),
-    "headers a string": altered("headers", to="task"),
-    "no task": altered("headers", "task"),
-    "task null": altered("headers", "task", to=None),
-    "task a list": altered("headers", "task", to=["probe.mark"]),
-    "task unknown": altered("headers", "task", to="probe.unknown"),
-    "no id": altered("headers", "id"),
-    "id a list": altered("headers", "id", to=[]),
-    "id null": altered("headers", "id", to=None),
-    "timelimit a string": altered("headers", "timelimit", to="soon"),
-    "timelimit a number": altered("headers", "timelimit", to=5),
-    "timelimit of one": altered("headers", "timelimit", to=[1]),
-    "timelimit of strings": altered("headers", "timelimit", to=["1", "2"]),
-    "retries a string": altered("headers", "retries", to="many"),
-    "retries huge": altered("headers", "retries", to=10**30),
-    "eta garbage": altered("headers", "eta", to="tomorrow"),
-    "eta a list": altered("headers", "eta", to=[2026]),
-    "eta far away": altered("headers", "eta", to="9999-12-31T23:59:59+00:00"),
-    "expires garbage": altered("headers", "expires", to="never"),
-    "expires an object": altered("headers", "expires", to={}),
-    "expires a number": altered("headers", "expires", to=1e300),
-    "expires no date": altered("headers", "expires", to="2026-02-30T00:00:00+00:00"),
-    "compression unknown": altered("headers", "compression", to="application/x-nothing"),
-    "stamped_headers a number": altered("headers", "stamped_headers", to=3),
-    "stamps unhashable": altered("headers", "stamped_headers", to=[[]]),
-    "shadow an object": altered("headers", "shadow", to={}),
-    "header that hides a method": altered("headers", "get", to="x"),
-    "header that hides a property": altered("headers", "children", to=1),
-    "no body": altered("body"),
-    "body null": altered("body", to=None),
-    "body empty": altered("body", to=""),
-    "body a number": altered("body", to=5),
-    "body a list": altered("body", to=[[], {}, {}]),
-    "body not base64": altered("body", to="%%%% not base64"),
-    "body badly padded": altered("body", to="abc"),
-    "body not ASCII": altered("body", to="über"),
-    "body not JSON": with_body(b"hello"),
-    "body not UTF-8": with_body(b"\xff\xfe\xfd"),
-    "body an empty list": with_body(b"[]"),
-    "body no triple": with_body(b'[["x"], {}]'),
-    "body of four": with_body(b'[["x"], {}, {}, {}]'),
-    "body an object": with_body(b'{"args": [], "kwargs": {}}'),
-    "body null inside": with_body(b"null"),
-    "body very deep": with_body(b"[" * 20_000 + b"]" * 20_000),
-    "args a string": with_body(b'["x", {}, {}]'),
-    "kwargs a list": with_body(b'[["x"], [], {}]'),
-    "embed null": with_body(b'[["x"], {}, null]'),
-    "callbacks garbage": with_body(b'[["x"], {}, {"callbacks": "x"}]'),
-    "errbacks garbage": with_body(b'[["x"], {}, {"errbacks": [1]}]'),
-    "chord garbage": with_body(b'[["x"], {}, {"chord": 1}]'),
-    "content type pickle": altered("content-type", to="application/x-python-serialize"),
-    "content type yaml": altered("content-type", to="application/x-yaml"),
-    "content type null": altered("content-type", to=None),
-    "content type a list": altered("content-type", to=[]),
-    "content encoding unknown": altered("content-encoding", to="klingon"),
-    "content encoding a number": altered("content-encoding", to=8),
-    "protocol 1": json.dumps({**TEMPLATE, "headers": {}, "body": base64.b64encode(b'{"task": "probe.mark", "id": "x"}').decode()}).encode(),
-}
+    """The sound message with one member changed or, without `to`, left out."""
+    return but(SOUND, *path, to=to)
 
 
 def test_the_template_itself_is_sound() -> None:
     """Each poison differs from it in one place."""
-    assert envelope.task_problem(json.dumps(TEMPLATE).encode(), NAMES) == ""
+    assert envelope.task_problem(json.dumps(SOUND).encode(), NAMES) == ""
 
 
 @pytest.mark.parametrize("raw", POISON.values(), ids=POISON)
@@ -325,11 +183,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-PATHS = (
-    [(a,) for a in TEMPLATE]
-    + [(a, b) for a in ("headers", "properties") for b in TEMPLATE[a]]
-    + [("headers", "new"), ("properties", "new")]
-)
+PATHS = [(a,) for a in SOUND] + [(a, b) for a in ("headers", "properties") for b in SOUND[a]] + [("headers", "new"), ("properties", "new")]
 
 
 class Codec:
@@ -399,7 +253,7 @@ def test_poison_is_parked_as_it_was_and_the_good_message_behind_it_arrives(url: 
     """Each is accounted for, in the list and in the count."""
     client = connect(url)
     client.lpush(key, *POISON.values())
-    client.lpush(key, json.dumps(TEMPLATE))
+    client.lpush(key, json.dumps(SOUND))
     with consuming(url) as (connection, got):
         drain(connection, got)
     assert got == ["an-id"]
@@ -412,7 +266,7 @@ def test_parked_messages_are_bounded_and_counted_beyond_that(url: str, monkeypat
     """The newest are kept."""
     monkeypatch.setattr(transport, "DEAD_KEPT", 5)
     client = connect(url)
-    client.lpush(QUEUE, *(str(n) for n in range(20)), json.dumps(TEMPLATE))
+    client.lpush(QUEUE, *(str(n) for n in range(20)), json.dumps(SOUND))
     with consuming(url) as (connection, got):
         drain(connection, got)
     assert client.lrange(f"dead.{QUEUE}", 0, -1) == [b"19", b"18", b"17", b"16", b"15"]
@@ -421,7 +275,7 @@ def test_parked_messages_are_bounded_and_counted_beyond_that(url: str, monkeypat
 
 def test_the_log_names_the_event_and_never_the_message(url: str, caplog: pytest.LogCaptureFixture) -> None:
     """One warning for each."""
-    connect(url).lpush(QUEUE, b"a secret in the wrong place", json.dumps(TEMPLATE))
+    connect(url).lpush(QUEUE, b"a secret in the wrong place", json.dumps(SOUND))
     with consuming(url) as (connection, got):
         drain(connection, got)
     (record,) = [r for r in caplog.records if r.name == "tasks.transport"]
@@ -479,7 +333,7 @@ def test_a_malformed_broadcast_is_dropped(url: str) -> None:
         listen(connection, client)
         for raw in BROADCASTS.values():
             client.publish("/0.probe.pidbox", raw)
-        client.publish("/0.probe.pidbox", json.dumps(TEMPLATE))
+        client.publish("/0.probe.pidbox", json.dumps(SOUND))
         drain(connection, got)
     assert got == ["an-id"]
 
@@ -502,7 +356,7 @@ UNACKED = {
     "a number": b"5",
     "message a string": b'["x", "", "probe"]',
     "poison inside": b'[{"headers": 1}, "", "probe"]',
-    "exchange a list": json.dumps([TEMPLATE, [], QUEUE]).encode(),
+    "exchange a list": json.dumps([SOUND, [], QUEUE]).encode(),
 }
 
 
@@ -517,7 +371,7 @@ def test_unacked_entries_come_back_or_are_parked(url: str) -> None:
     client = connect(url)
     for tag, raw in UNACKED.items():
         hold_unacked(client, tag, raw)
-    hold_unacked(client, "a-tag", json.dumps([TEMPLATE, "", QUEUE]).encode())
+    hold_unacked(client, "a-tag", json.dumps([SOUND, "", QUEUE]).encode())
     with consuming(url, unacked_restore_throttle=1) as (connection, got):
         drain(connection, got)
     assert got == ["an-id"]
@@ -538,7 +392,7 @@ def test_upstream_lets_a_malformed_unacked_entry_raise(url: str, name: str) -> N
 
 def test_an_answer_to_remote_control_is_no_task_and_passes(url: str) -> None:
     """Replies travel by queue, without task headers."""
-    reply = json.dumps({**TEMPLATE, "headers": {"ticket": "t", "clock": 3}, "body": base64.b64encode(b'{"node": {"ok": "pong"}}').decode()})
+    reply = json.dumps({**SOUND, "headers": {"ticket": "t", "clock": 3}, "body": base64.b64encode(b'{"node": {"ok": "pong"}}').decode()})
     client = connect(url)
     name = "oid.reply.celery.pidbox"
     client.lpush(name, b"poison", reply)
@@ -557,7 +411,7 @@ def killed_while_waiting(url: str, server: EmbeddedBroker) -> Iterator[tuple[ups
     connection = kombu.Connection(url)
     channel = channel_of(connection)
     kombu.Consumer(channel, [kombu.Queue(QUEUE)], on_message=got.append).consume()
-    connect(url).lpush(QUEUE, json.dumps(TEMPLATE))
+    connect(url).lpush(QUEUE, json.dumps(SOUND))
     connection.drain_events(timeout=5)
     with suppress(socket.timeout):
         connection.drain_events(timeout=0.05)
@@ -598,8 +452,8 @@ def test_upstream_raises_at_close_when_redis_is_gone(tmp_path: Path) -> None:
 
 
 def test_a_publish_to_a_deaf_redis_is_given_up(tmp_path: Path) -> None:
-    """A stopped server accepts connections and never answers; the default bound is 5 s, here it is shorter."""
-    assert transport.Channel.socket_timeout == 5.0
+    """A stopped server accepts connections and never answers; the default bound is 2 s, here it is shorter."""
+    assert transport.Channel.socket_timeout == 2.0
     with EmbeddedBroker(tmp_path) as server:
         app = sender(transport.transport_url(server.url))
         app.conf.update(broker_transport_options={"socket_timeout": 0.3}, task_publish_retry=False)
@@ -612,6 +466,27 @@ def test_a_publish_to_a_deaf_redis_is_given_up(tmp_path: Path) -> None:
         finally:
             os.kill(server.pid, signal.SIGCONT)
             app.close()
+
+
+def test_once_one_connection_waited_in_vain_the_others_are_made_anew(server: EmbeddedBroker) -> None:
+    """A network that forgot its connections tells nobody; to wait for each of a worker's would take longer than its tasks may."""
+    with ToxicProxy(Path(urlsplit(server.url).path)) as proxy:
+        first, second = (transport._TcpConnection(host="127.0.0.1", port=proxy.port, socket_timeout=0.3, retry=None) for _ in range(2))
+        for connection in (first, second):
+            connection.send_command("PING")
+            assert connection.read_response() == b"PONG"
+        proxy.toxic = Toxic.FORGET
+        first.send_command("PING")
+        with pytest.raises(redis.TimeoutError):
+            first.read_response()
+        second.send_command("PING")
+        assert second.read_response() == b"PONG"
+        made = proxy.connections
+        second.send_command("PING")
+        assert second.read_response() == b"PONG"
+        assert proxy.connections == made
+        first.disconnect()
+        second.disconnect()
 
 
 def test_upstream_waits_for_ever_by_default() -> None:

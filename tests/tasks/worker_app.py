@@ -46,10 +46,10 @@ app.conf.update(
         "visibility_timeout": 120,
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
-        "socket_timeout": 5,
+        "socket_timeout": 2,
         "socket_connect_timeout": 3,
         "socket_keepalive": True,
-        "health_check_interval": 5,
+        "health_check_interval": 2,
         "task_names": NAMES,
     },
 )
