@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import psutil
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
 from pipeline.ledger import tables
 
@@ -120,7 +120,7 @@ class Killing:
 
     def back(self, victim: str) -> list[float]:
         """Seconds from each such kill until what the victim does was done again: a delivery of its outlets, an event accepted."""
-        moments = {name: sorted(self._moments(name)) for name in ("feed", "mirror", "event", "any")}
+        moments = {name: sorted(self.moments(name)) for name in ("feed", "mirror", "event", "any")}
         does = {"craft": "feed", "child": "feed", "reach": "mirror", "web": "event", "broker": "any"}
         found = []
         for kill in self.kills:
@@ -130,7 +130,8 @@ class Killing:
                 found += [(after[place] - kill.at).total_seconds()] if place < len(after) else []
         return found
 
-    def _moments(self, what: str) -> list[datetime]:
+    def moments(self, what: str) -> list[datetime]:
+        """When deliveries of a kind of outlet were made, of `any`, or an `event` accepted."""
         d, e = tables.deliveries.c, tables.events.c
         with self.room.context.ledger.read() as tx:
             if what == "event":
@@ -153,6 +154,14 @@ def _signal(pids: Iterable[int], number: signal.Signals) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
+
+
+def delivered(room: Running, since: datetime | None = None) -> int:
+    """Deliveries made of what was accepted after that instant, or of anything."""
+    d = tables.deliveries.c
+    made = select(func.count()).where(d.held_at.is_not(None))
+    with room.context.ledger.read() as tx:
+        return int(tx.value(made.where(d.wanted_at > since) if since else made))
 
 
 def seconds_to_hold(room: Running) -> list[float]:

@@ -115,6 +115,10 @@ class Load:
             thread.start()
         return threads
 
+    def send_one(self, action: Action) -> None:
+        """Send one of the actions until it is acknowledged."""
+        self._one(Line(self.port), action, again=True).close()
+
     def end(self, threads: Sequence[threading.Thread]) -> None:
         """Send nothing further, and wait for what is under way; what was never sent is nobody's."""
         self._ended.set()
