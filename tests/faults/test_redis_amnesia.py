@@ -140,7 +140,10 @@ def rage(storm: Storm, fault: Callable[[], None]) -> None:
 
 
 def verdict(storm: Storm, target: float | None = 5.0) -> None:
-    """`target` seconds until all outlets are at work again. Wait until all is settled; then nothing is lost, nothing doubled, nothing stuck, and every outlet shows it."""
+    """Wait until all is settled; then nothing is lost, nothing doubled, nothing stuck, and every outlet shows it.
+
+    target  seconds in which all outlets are to be at work again
+    """
     room, score = storm.room, storm.score
     judge(room, storm.load, score)
     made = storm.made()
