@@ -16,7 +16,7 @@ from tasks import broker
 from tests.faults.checking import judge
 from tests.faults.conftest import scaled
 from tests.faults.load import SITE, Load, story
-from tests.support.poison import poison
+from tests.support.envelopes import poison
 
 if TYPE_CHECKING:
     from tests.faults.scoreboard import Score
