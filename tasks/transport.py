@@ -15,6 +15,9 @@ What is wrong upstream (each was seen with kombu and Celery 5.7.0 and redis-py 8
 6. A worker whose first try to reconnect fails rests 2 s, then 4, then 6, up to 30. A broker that was started again is back in
    a tenth of a second, so here the rests begin there, and none is longer than 5 s.
 
+7. An acknowledgement that fails leaves its message counted as under way, and the worker waits for room for ever. Here it
+   counts no more; what Redis still has of it comes back by the visibility timeout.
+
 A parked message is in the list `dead.<queue>`, newest first, and counted in the hash `dead.counts`.
 """
 
@@ -143,6 +146,19 @@ class QoS(upstream.QoS):
     """kombu's record of unacknowledged messages; entries that cannot be put back are parked."""
 
     channel: Channel
+    if TYPE_CHECKING:  # what kombu has and its stubs leave out
+        _quick_ack: Callable[[str], None]
+
+    def ack(self, delivery_tag: str) -> None:
+        """Note a message as done with. Raises redis-py's connection errors, after which it counts no more, either.
+
+        Upstream counts it as under way for ever: a worker of one process never takes a message again.
+        """
+        try:
+            super().ack(delivery_tag)
+        except self.channel.connection_errors:
+            self._quick_ack(delivery_tag)
+            raise
 
     def restore_by_tag(self, tag: str, client: Any | None = None, leftmost: bool = False) -> None:  # noqa: FBT001, FBT002  kombu's signature
         """Put one unacknowledged message back, or park it. Raises redis-py's connection errors."""

@@ -443,6 +443,17 @@ def test_a_late_acknowledgement_is_a_connection_error(tmp_path: Path) -> None:
             message.ack()
 
 
+@pytest.mark.parametrize(("way", "room"), [(transport.transport_url, True), (stock, False)], ids=["ours", "upstream"])
+def test_a_failed_acknowledgement_leaves_room_for_the_next_message(tmp_path: Path, way: Callable[[str], str], room: bool) -> None:  # noqa: FBT001
+    """Fault 7 (kombu 5.7.0): a worker of one process, whose one message could not be acknowledged, would never take another."""
+    with EmbeddedBroker(tmp_path) as server, killed_while_waiting(way(server.url), server) as (channel, message):
+        channel.qos.prefetch_count = 1
+        assert not channel.qos.can_consume()
+        with pytest.raises(redis.ConnectionError):
+            message.ack()
+        assert channel.qos.can_consume() is room
+
+
 def test_upstream_raises_at_close_when_redis_is_gone(tmp_path: Path) -> None:
     """Fault 1 (kombu 5.7.0)."""
     with EmbeddedBroker(tmp_path) as server, killed_while_waiting(stock(server.url), server) as (channel, _):
