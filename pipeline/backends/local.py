@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipeline.backends.contract import Target
 
 _TEMPORARY = ".tmp-"
+_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FRESH = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # non-blocking: a pipe in a document's place must not hang us
@@ -114,9 +115,13 @@ class LocalBackend:
     @contextlib.contextmanager
     def _folder(self, folders: list[str], *, make: bool = False) -> Iterator[int]:
         """A descriptor of a folder below the root, walked to one component at a time."""
-        if make:
+        try:
+            here = os.open(self._root, _ROOT)
+        except FileNotFoundError:
+            if not make:
+                raise
             self._root.mkdir(parents=True, exist_ok=True)
-        here = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            here = os.open(self._root, _ROOT)
         try:
             for name in folders:
                 above, here = here, _step(here, name, make=make)
