@@ -158,6 +158,10 @@ def _scale(found: Scale) -> Iterator[Line]:
         yield Line("scale", f"{what}: accepted meanwhile", width.accepted_per_second, "webhooks/s")
         for name, spent in width.cpu.items():
             yield Line("scale", f"{what}: CPU an article, {name}", 1000 * spent / width.articles, "ms")
+        yield Line("scale", f"{what}: messages an article", sum(width.nudges.values()) / width.articles, "")
+    last = found.widths[-1]
+    for name, size in sorted(last.bytes.items(), key=lambda item: -item[1])[:6]:
+        yield Line("scale", f"PostgreSQL, {name} with its indexes, an article ({last.rows[name]:,} rows)", size / last.articles, "bytes")
 
 
 def _memory(found: Memory) -> Iterator[Line]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -49,13 +50,22 @@ OPEN_WORK = (
 
 @dataclass(frozen=True, slots=True)
 class Width:
-    """One burst with so many workers. `cpu` in seconds by what spent it (web, workers, broker, PostgreSQL)."""
+    """One burst with so many workers.
+
+    cpu    seconds by what spent it: web, workers, broker, PostgreSQL
+    bytes  of each table with its indexes, in the database
+    rows   of each table
+    nudges messages sent, by step
+    """
 
     workers: int
     articles: int
     seconds: float
     accepted_per_second: float
     cpu: dict[str, float]
+    bytes: dict[str, int]
+    rows: dict[str, int]
+    nudges: dict[str, int]
 
     @property
     def per_second(self) -> float:
@@ -132,7 +142,32 @@ def _burst(
         message = f"{rows} revisions, deliveries for {count} articles and {OUTLETS} outlets"
         raise StackError(message)
     accepted = sum(one.rate for one in sent)
-    return Width(workers, half * len(ports), rows[2] / 1e6 - began, accepted, {n: after[n] - before[n] for n in after})
+    cpu = {name: after[name] - before[name] for name in after}
+    return Width(workers, half * len(ports), rows[2] / 1e6 - began, accepted, cpu, *_tables(ledger), _nudges(ports[0]))
+
+
+def _tables(ledger: psycopg.Connection[Any]) -> tuple[dict[str, int], dict[str, int]]:
+    """(bytes with indexes, rows) of every table."""
+    names = [row[0] for row in ledger.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename")]
+    sizes = {name: _one(ledger, f"SELECT pg_total_relation_size('{name}')") for name in names}
+    return sizes, {name: _one(ledger, f"SELECT count(*) FROM {name}") for name in names}
+
+
+def _one(ledger: psycopg.Connection[Any], question: str) -> int:
+    row = ledger.execute(question.encode()).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _nudges(port: int) -> dict[str, int]:
+    """Messages sent so far by every process, by step, as the metrics tell."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/metrics")
+        told = connection.getresponse().read().decode()
+    finally:
+        connection.close()
+    found = re.findall(r'^pressrun_nudges_total\{outcome="sent",step="(\w+)"\} ([0-9.e+]+)$', told, re.MULTILINE)
+    return {step: int(float(count)) for step, count in found}
 
 
 def _spent(roots: dict[str, list[int]]) -> dict[str, float]:
