@@ -182,7 +182,13 @@ class Ledger:
                     connection.exec_driver_sql(f"SET lock_timeout = {int(deadline * 1000)}")
                 except DBAPIError as error:
                     raise Unavailable(_sentence(error)) from error
-            yield connection
+            try:
+                yield connection
+            except DBAPIError as error:
+                # Also at BEGIN: a connection that was good a moment ago may be gone with its server.
+                if _is_gone(error):
+                    raise Unavailable(_sentence(error)) from error
+                raise
 
     def _engine(self, role: str) -> Engine:
         role = "only" if self._memory else role if self.sqlite else "any"
@@ -268,13 +274,18 @@ def _finishing(connection: Connection) -> Iterator[None]:
     except BaseException as error:
         if not connection.invalidated:
             connection.exec_driver_sql("ROLLBACK")
-        if isinstance(error, DBAPIError) and (error.connection_invalidated or _is_locked(error)):
+        if isinstance(error, DBAPIError) and (_is_gone(error) or _is_locked(error)):
             raise Unavailable(_sentence(error)) from error
         raise
     try:
         connection.exec_driver_sql("COMMIT")
     except DBAPIError as error:
         raise Unavailable(_sentence(error)) from error
+
+
+def _is_gone(error: DBAPIError) -> bool:
+    """Whether the server went, or is going (PostgreSQL's classes 08 and 57P; the driver may not have noticed yet)."""
+    return error.connection_invalidated or (getattr(error.orig, "sqlstate", None) or "").startswith(("08", "57P"))
 
 
 def _is_locked(error: DBAPIError) -> bool:
