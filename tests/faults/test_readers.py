@@ -72,7 +72,7 @@ class Careful(Reader):
                     line.close()
                     line = Line(self.port)
                     continue
-                self._judge(answer, self._live(history, before[0])[1])
+                self._judge(answer, self._live(history, before[0])[1], stood=bool(before[1]))
             line.close()
 
     def _more(self) -> dict[str, str]:
@@ -84,7 +84,7 @@ class Careful(Reader):
         rows = history.execute("SELECT n, sha256 FROM seen_hashes WHERE path = ? AND n >= ? ORDER BY n", (path, since)).fetchall()
         return (rows[-1][0] if rows else 0), [row[1] for row in rows]
 
-    def _judge(self, answer: Answer, live: list[str]) -> None:
+    def _judge(self, answer: Answer, live: list[str], *, stood: bool) -> None:
         self.reads += 1
         if answer.status == NOT_MODIFIED:
             self.not_modified += 1
@@ -94,7 +94,7 @@ class Careful(Reader):
                 )
         elif answer.status == OK:
             self._take(answer, live)
-        elif answer.status not in {404, 503} or (answer.status == 404 and live):
+        elif answer.status not in {404, 503} or (answer.status == 404 and stood):
             self.faults.append(f"{self.path}: answered {answer.status}")
 
     def _take(self, answer: Answer, live: list[str]) -> None:
