@@ -37,6 +37,7 @@ REST = 3.0
 READS = 10_000 if LONG else 1_000
 UNPACK = {"": bytes, "gzip": gzip.decompress, "br": brotli.decompress}
 HISTORY = """
+BEGIN IMMEDIATE;
 CREATE TABLE seen_hashes (n INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT, sha256 TEXT);
 CREATE TRIGGER seen_first AFTER INSERT ON documents BEGIN
   INSERT INTO seen_hashes (path, sha256) VALUES (new.path, new.sha256);
@@ -44,6 +45,8 @@ END;
 CREATE TRIGGER seen_next AFTER UPDATE OF sha256 ON documents WHEN new.sha256 <> old.sha256 BEGIN
   INSERT INTO seen_hashes (path, sha256) VALUES (new.path, new.sha256);
 END;
+INSERT INTO seen_hashes (path, sha256) SELECT path, sha256 FROM documents;
+COMMIT;
 """
 
 
