@@ -42,12 +42,12 @@ class Context:
     clock: Clock = field(default_factory=SystemClock)
     random: Random = field(default_factory=Random)  # jitter and ids; never secrets
     owner: str = ""
-    entries: Weighed[tuple[str, str, int], tuple[Rendered, ...]] = field(default_factory=Weighed)
-    revisions: Weighed[int, Revision] = field(default_factory=lambda: Weighed(8_000_000))
-    told: Weighed[tuple[object, ...], Told] = field(default_factory=lambda: Weighed(6_000_000))
+    entries: Weighed[tuple[str, str, int], tuple[Rendered, ...]] = field(default_factory=lambda: Weighed(12_000_000))
+    revisions: Weighed[int, Revision] = field(default_factory=lambda: Weighed(3_000_000))
+    told: Weighed[tuple[object, ...], Told] = field(default_factory=lambda: Weighed(3_000_000))
     shells: Recent[tuple[str, Form], tuple[PageFrame, Shell]] = field(default_factory=Recent)
     made: Recent[tuple[str, str], tuple[tuple[object, ...], dict[str, str]]] = field(default_factory=Recent)
-    shares: Recent[tuple[object, ...], Share] = field(default_factory=lambda: Recent(2000))
+    shares: Recent[tuple[object, ...], Share] = field(default_factory=lambda: Recent(800))
     _backends: dict[tuple[int, str], Backend] = field(default_factory=dict)
     _making: threading.Lock = field(default_factory=threading.Lock)
 

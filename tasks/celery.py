@@ -21,12 +21,11 @@ from celery.apps import worker as celery_worker
 from celery.exceptions import SoftTimeLimitExceeded
 from kombu import Queue
 
-from pipeline.kit import limits, log, metrics
+from pipeline.kit import limits, log, memory, metrics
 from pipeline.kit.clock import rfc3339
 from pipeline.model.errors import PressrunError
 from pipeline.model.run import Step
-from tasks import ticker
-from tasks.carry import carry
+from tasks import going_on, ticker
 from tasks.room import broker_url, room
 from tasks.transport import AMQP, transport_url
 
@@ -34,8 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pipeline.context import Context
-    from pipeline.model.run import Run
+    from pipeline.model.run import Nudge, Run
 
+_resting = memory.Resting()
 limits.ends_runs(SoftTimeLimitExceeded)
 app = Celery("pressrun", amqp=AMQP, set_as_current=True)
 app.steps["consumer"].add(ticker.Ticker)
@@ -118,9 +118,10 @@ def _preload(instance: Any, **_: object) -> None:
 
     What the collector never looks at again stays shared: it would write to every object's head otherwise.
     """
-    for queue in instance.app.amqp.queues.consume_from:
-        if queue in tuple(Step):
-            _step(Step(queue))
+    steps = [Step(queue) for queue in instance.app.amqp.queues.consume_from if queue in tuple(Step)]
+    for step in steps:
+        _step(step)
+    going_on.takes(steps, int(getattr(instance, "concurrency", 0) or 0))
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)  # a page or a feed is thousands of short-lived objects, none of them in a ring
@@ -141,21 +142,30 @@ def step_task(step: Step, *, soft: int, hard: int, gives_way: float = 0.0) -> An
     def task(keys: Sequence[str] = ()) -> None:
         time.sleep(gives_way)
         began = time.monotonic()
-        outcome = "done"
-        try:
-            carry(_step(step)(room(), _keys(keys)).nudges)
-        except PressrunError as error:
-            # The rows are as they were; upkeep nudges again. A traceback would say nothing more.
-            outcome = type(error).__name__
-            room().log.warning("run ended early", step=step.value, keys=list(keys), outcome=str(error))
-        except Exception:
-            outcome = "crashed"
-            raise
-        finally:
-            metrics.runs.labels(step.value, outcome).inc()
-            metrics.run_seconds.labels(step.value).observe(time.monotonic() - began)
+        going_on.go_on(_run(step, _keys(keys)), _run, began)
+        if step is not Step.UPKEEP:  # which never rests
+            _resting.worked()
 
     return task
+
+
+def _run(step: Step, keys: Sequence[str]) -> Sequence[Nudge]:
+    """One measured run of a step; the nudges it leads to. A run that could not go on leads to none: upkeep nudges again."""
+    began = time.monotonic()
+    outcome = "done"
+    try:
+        return _step(step)(room(), keys).nudges
+    except PressrunError as error:
+        # The rows are as they were. A traceback would say nothing more.
+        outcome = type(error).__name__
+        room().log.warning("run ended early", step=step.value, keys=list(keys), outcome=str(error))
+        return ()
+    except Exception:
+        outcome = "crashed"
+        raise
+    finally:
+        metrics.runs.labels(step.value, outcome).inc()
+        metrics.run_seconds.labels(step.value).observe(time.monotonic() - began)
 
 
 def _keys(given: object) -> tuple[str, ...]:

@@ -5,4 +5,4 @@ from __future__ import annotations
 from pipeline.model.run import Step
 from tasks.celery import step_task
 
-social = step_task(Step.SOCIAL, soft=20, hard=25, gives_way=0.025)
+social = step_task(Step.SOCIAL, soft=20, hard=25, gives_way=0.005)
