@@ -14,6 +14,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 
 from pipeline import accept
 from pipeline import settings as settings_file
@@ -159,6 +160,14 @@ def settings_in(folder: Path, text: str = CONFIG, **changes: Any) -> Settings:
     path = folder / "pressrun.toml"
     path.write_text(text)
     return replace(settings_file.load(path), **changes)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A verb tried in this process sets how everything is logged: the next test must hear what it listens for."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")

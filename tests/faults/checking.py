@@ -51,6 +51,8 @@ def judge(room: Running, load: Load, score: Score, readers: Iterable[Reader] = (
     """Wait until there is nothing left to do, look at everything, and count what is wrong in the score."""
     if not room.wait(lambda: not room.open_work(load.site)):
         score.count("stuck", [f"there is still work: {room.open_work(load.site)}"])
+    if not room.wait(lambda: broker.ping(room.broker_url), 20):  # a test's last fault may have ended it a moment ago
+        score.count("stuck", ["the broker is not back"])
     score.count("lost", load.bad)
     score.count("lost", missing_events(room, load))
     score.count("double", doubled(room, load))
