@@ -42,7 +42,9 @@ class Context:
     clock: Clock = field(default_factory=SystemClock)
     random: Random = field(default_factory=Random)  # jitter and ids; never secrets
     owner: str = ""
-    entries: Weighed[tuple[str, str, int], tuple[Rendered, ...]] = field(default_factory=lambda: Weighed(12_000_000))
+    # Windows at their bounds: four feeds of two hundred entries, 27 kB each in all formats, most in two feeds. Too few, and each
+    # build renders again what the build before threw away.
+    entries: Weighed[tuple[str, str, int], tuple[Rendered, ...]] = field(default_factory=lambda: Weighed(20_000_000))
     revisions: Weighed[int, Revision] = field(default_factory=lambda: Weighed(3_000_000))
     told: Weighed[tuple[object, ...], Told] = field(default_factory=lambda: Weighed(3_000_000))
     shells: Recent[tuple[str, Form], tuple[PageFrame, Shell]] = field(default_factory=Recent)

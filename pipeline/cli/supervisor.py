@@ -50,8 +50,6 @@ COMMANDS = {
     "craft": (*WORKER, "-n", "craft@%h", "-P", "prefork", "-c", str(craft_processes(PROCESSORS)), "-Q", "validate,feeds,upkeep"),
     "reach": (*WORKER, "-n", "reach@%h", "-P", "threads", "-c", "8", "-Q", "mirrors,social"),
 }
-# Feeds are what is waited for: where processors are short, mirrors and payloads give way.
-NICE = {"reach": ("nice", "-n", "10")} if shutil.which("nice") else {}
 
 
 @dataclass
@@ -171,7 +169,7 @@ class Supervisor:
         }
         with log_of(data, name).open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
-                tied([*NICE.get(name, ()), sys.executable, *COMMANDS[name]]),
+                tied([sys.executable, *COMMANDS[name]]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
