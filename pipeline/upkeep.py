@@ -159,7 +159,7 @@ def _promote(context: Context, sites: Mapping[str, Site], portion: Sequence[Endi
         )
         for e in portion
     }
-    with context.ledger.write() as tx:
+    with context.ledger.write(shown=True) as tx:
         lines = [line for article in sorted(articles.promote(tx, portion)) for line in plans[article]]
         return deliveries.plan(tx, lines) if lines else ()
 

@@ -206,7 +206,7 @@ def _write(context: Context, source: Source, decisions: Sequence[Decision]) -> t
     site = context.settings.site(source.site)
     ordered = sorted(decisions, key=lambda d: (d.candidate.cms_id if d.candidate else "", d.event.id))
     lines: dict[int, list[deliveries.Planned]] = {}
-    with context.ledger.write() as tx:
+    with context.ledger.write(shown=True) as tx:
         waiting = events.still_waiting(tx, [d.event.id for d in ordered])
         outcomes = [_apply(tx, site, decision, lines) for decision in ordered if decision.event.id in waiting]
         events.finish(tx, outcomes)

@@ -102,17 +102,19 @@ class Ledger:
         return self.url.startswith("sqlite")
 
     @contextmanager
-    def write(self, *, deadline: float = STEP_SECONDS, durable: bool = False) -> Iterator[Tx]:
+    def write(self, *, deadline: float = STEP_SECONDS, durable: bool = False, shown: bool = False) -> Iterator[Tx]:
         """A write transaction: committed at the end, rolled back on any error.
 
         durable  the commit has reached the disk when this returns (accept, posting)
+        shown    readers will see what it says (revisions): a PostgreSQL that is killed must not forget it, or they would see the
+                 text before it again for a moment. SQLite's log outlives every process as it is
         Raises Unavailable when the database does not let us begin within `deadline` seconds.
         """
         began = self.clock.monotonic()
         role = "durable" if durable else "write"
         with self._alone(), self._turn(deadline, durable=durable), self._connection(role, deadline) as connection:
             self._begin(connection, began, deadline, patient=not durable)
-            if not self.sqlite and not durable:
+            if not (self.sqlite or durable or shown):
                 connection.execute(text("SET LOCAL synchronous_commit = off"))
             with _finishing(connection):
                 yield Tx(connection, self._now(connection))
