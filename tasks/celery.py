@@ -26,6 +26,7 @@ from pipeline.kit.clock import rfc3339
 from pipeline.model.errors import PressrunError
 from pipeline.model.run import Step
 from tasks import going_on, ticker
+from tasks.carry import carry
 from tasks.room import broker_url, room
 from tasks.transport import AMQP, transport_url
 
@@ -142,7 +143,11 @@ def step_task(step: Step, *, soft: int, hard: int, gives_way: float = 0.0) -> An
     def task(keys: Sequence[str] = ()) -> None:
         time.sleep(gives_way)
         began = time.monotonic()
-        going_on.go_on(_run(step, _keys(keys)), _run, began)
+        nudges = _run(step, _keys(keys))
+        if step is Step.VALIDATE:
+            going_on.go_on(nudges, _run, began)
+        else:
+            carry(nudges)
         if step is not Step.UPKEEP:  # which never rests
             _resting.worked()
 

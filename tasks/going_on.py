@@ -32,7 +32,7 @@ def takes(steps: Iterable[Step], processes: int) -> None:
 
 
 def go_on(nudges: Sequence[Nudge], run: Callable[[Step, Sequence[str]], Sequence[Nudge]], began: float) -> None:
-    """Run the feeds among these nudges here, where that is ours to do and there is time, and carry the rest.
+    """Run the feeds among the nudges of `validate` here, where that is ours to do and there is time, and carry the rest.
 
     `began` is the monotonic second at which the message came. Whatever happens, what was not run is carried.
     """

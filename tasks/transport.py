@@ -14,7 +14,6 @@ What is wrong upstream (each was seen with kombu and Celery 5.7.0 and redis-py 8
    of time run; here, once one has waited in vain, the others are made anew before they are used.
 6. A worker whose first try to reconnect fails rests 2 s, then 4, then 6, up to 30. A broker that was started again is back in
    a tenth of a second, so here the rests begin there, and none is longer than 5 s.
-
 7. An acknowledgement that fails leaves its message counted as under way, and the worker waits for room for ever. Here it
    counts no more; what Redis still has of it comes back by the visibility timeout.
 

@@ -36,9 +36,7 @@ STEP_SECONDS = 5.0
 ACCEPT_SECONDS = 1.0
 _WAIT, _LONGER_WAIT = 0.001, 0.004
 _TURN = 0.25  # seconds; a transaction aims for 0.005
-_IDLE = (
-    5.0  # seconds a session of PostgreSQL may hold a transaction and say nothing: as long as a lease. Who comes back later has lost both
-)
+_IDLE = 5.0  # seconds a session of PostgreSQL may hold a transaction and say nothing: as long as a lease
 _SOON = 4  # so often a step asks again at once; later it leaves the lock, and the processor, to others
 
 

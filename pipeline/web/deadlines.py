@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from pipeline.web.problems import problem
+from pipeline.web.problems import in_bytes
 
 SECONDS = 9.5
 """For the head of a request, and as long again for its body: so that whoever drips is gone within ten."""
@@ -70,11 +70,4 @@ def bounded(base: type[asyncio.Protocol]) -> type[asyncio.Protocol]:
     return type("Bounded", (Within, base), {})
 
 
-def _raw() -> bytes:
-    """RFC 9110 section 15.5.9."""
-    body = problem(408, "This request took too long to arrive.").body
-    head = f"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/problem+json\r\ncontent-length: {len(body)}\r\n"
-    return f"{head}cache-control: no-store\r\nconnection: close\r\n\r\n".encode() + bytes(body)
-
-
-_TOO_SLOW = _raw()
+_TOO_SLOW = in_bytes(408, "This request took too long to arrive.")  # RFC 9110 section 15.5.9

@@ -35,6 +35,13 @@ def problem(
     return JSONResponse(content, status, {"Cache-Control": "no-store", **(headers or {})}, media_type=MEDIA_TYPE)
 
 
+def in_bytes(status: int, detail: str) -> bytes:
+    """A problem document with its head, as it goes over the wire (RFC 9112): for refusals below the app. The connection ends after it."""
+    answer = problem(status, detail, headers={"Connection": "close"})
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode(), *(name + b": " + value for name, value in answer.raw_headers)]
+    return b"\r\n".join([*lines, b"", bytes(answer.body)])
+
+
 async def on_http_error(_request: Request, error: Exception) -> Response:
     """Whatever the router refuses: unknown address, wrong method."""
     if not isinstance(error, HTTPException):  # pragma: no cover - registered for this class only

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from pipeline.web.problems import problem
+from pipeline.web.problems import in_bytes
 
 if TYPE_CHECKING:
     import asyncio
@@ -27,10 +27,4 @@ def _refuse(protocol: Any, _message: str) -> None:
     protocol.transport.close()
 
 
-def _raw() -> bytes:
-    body = problem(400, "This is not HTTP as RFC 9112 has it.").body
-    head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\ncontent-length: {len(body)}\r\n"
-    return f"{head}cache-control: no-store\r\nconnection: close\r\n\r\n".encode() + bytes(body)
-
-
-_NO_HTTP = _raw()
+_NO_HTTP = in_bytes(400, "This is not HTTP as RFC 9112 has it.")
