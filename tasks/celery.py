@@ -25,7 +25,7 @@ from pipeline.kit import limits, log, memory, metrics
 from pipeline.kit.clock import rfc3339
 from pipeline.model.errors import PressrunError
 from pipeline.model.run import Step
-from tasks import going_on, ticker
+from tasks import going_on, pool, ticker
 from tasks.carry import carry
 from tasks.room import broker_url, room
 from tasks.transport import AMQP, transport_url
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _resting = memory.Resting()
 limits.ends_runs(SoftTimeLimitExceeded)
 app = Celery("pressrun", amqp=AMQP, set_as_current=True)
-app.steps["consumer"].add(ticker.Ticker)
+app.steps["consumer"].update({ticker.Ticker, pool.HearsFirst})
 
 SETTINGS: dict[str, Any] = {
     "result_backend": None,

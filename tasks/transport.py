@@ -14,7 +14,9 @@ What is wrong upstream (each was seen with kombu and Celery 5.7.0 and redis-py 8
    of time run; here, once one has waited in vain, the others are made anew before they are used.
 6. A worker whose first try to reconnect fails rests 2 s, then 4, then 6, up to 30. A broker that was started again is back in
    a tenth of a second, so here the rests begin there, and none is longer than 5 s.
-7. An acknowledgement that fails leaves its message counted as under way, and the worker waits for room for ever. Here it
+7. redis-py reads what others broadcast without any bound. A worker that was told there was something, on a connection made anew
+   meanwhile, waits for ever for the next broadcast. Here that wait is as long as any other.
+8. An acknowledgement that fails leaves its message counted as under way, and the worker waits for room for ever. Here it
    counts no more; what Redis still has of it comes back by the visibility timeout.
 
 A parked message is in the list `dead.<queue>`, newest first, and counted in the hash `dead.counts`.
@@ -98,7 +100,17 @@ def _take_names() -> None:
         kombu.transport._transport_cache.pop(name, None)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
-class _Wary:
+class _Bounded:
+    """A connection on which nobody waits for ever: not for broadcasts either, which redis-py reads without any bound."""
+
+    def read_response(self, *given: Any, **options: Any) -> Any:
+        """The answer. Raises redis-py's TimeoutError after `socket_timeout`, or what the caller named."""
+        if options.get("timeout", 0) is None:
+            del options["timeout"]
+        return super().read_response(*given, **options)  # type: ignore[misc]
+
+
+class _Wary(_Bounded):
     """A connection that is made anew before its next command, where another of this process waited in vain since it last heard.
 
     BRPOP is left alone: the loop waits on that socket, and kombu itself replaces it when its answer is overdue.
@@ -121,7 +133,7 @@ class _Wary:
     def read_response(self, *given: Any, **options: Any) -> Any:
         """The answer. Raises redis-py's TimeoutError, from which on all others are in doubt."""
         try:
-            answer = super().read_response(*given, **options)  # type: ignore[misc]
+            answer = super().read_response(*given, **options)
         except upstream.redis.TimeoutError:  # type: ignore[attr-defined]  # the stubs leave it out
             _Wary.doubt = time.monotonic()
             raise
@@ -202,6 +214,14 @@ class Channel(upstream.Channel):
         super().__init__(*args, **kwargs)
         self._read = self.client.parse_response
         self.client.parse_response = self._checked_read
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002  kombu's signature
+        """kombu's, bounded where it chose a class of connection that is not ours: that for a socket of the machine."""
+        made: dict[str, Any] = super()._connparams(asynchronous=asynchronous)  # type: ignore[misc]
+        chosen = made["connection_class"]
+        if not issubclass(chosen, _Bounded):
+            made["connection_class"] = type(chosen.__name__, (_Bounded, chosen), {})
+        return made
 
     def _checked_read(self, connection: Any, command_name: str, **options: Any) -> Any:
         """redis-py's answer; a message that must not be seen is parked and reads as None, like a BRPOP whose time is up."""

@@ -15,6 +15,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -445,7 +446,7 @@ def test_a_late_acknowledgement_is_a_connection_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("way", "room"), [(transport.transport_url, True), (stock, False)], ids=["ours", "upstream"])
 def test_a_failed_acknowledgement_leaves_room_for_the_next_message(tmp_path: Path, way: Callable[[str], str], room: bool) -> None:  # noqa: FBT001
-    """Fault 7 (kombu 5.7.0): a worker of one process, whose one message could not be acknowledged, would never take another."""
+    """Fault 8 (kombu 5.7.0): a worker of one process, whose one message could not be acknowledged, would never take another."""
     with EmbeddedBroker(tmp_path) as server, killed_while_waiting(way(server.url), server) as (channel, message):
         channel.qos.prefetch_count = 1
         assert not channel.qos.can_consume()
@@ -498,6 +499,27 @@ def test_once_one_connection_waited_in_vain_the_others_are_made_anew(server: Emb
         assert proxy.connections == made
         first.disconnect()
         second.disconnect()
+
+
+@pytest.mark.parametrize(("way", "bounded"), [(transport.transport_url, True), (stock, False)], ids=["ours", "upstream"])
+def test_nobody_waits_for_ever_for_a_broadcast(server: EmbeddedBroker, way: Callable[[str], str], bounded: bool) -> None:  # noqa: FBT001
+    """Fault 7 (redis-py 8.1.0): it takes the socket's bound away, and a main process that was told of nothing is never heard of again."""
+    with kombu.Connection(way(server.url), transport_options={"socket_timeout": 0.2}) as connection:
+        listener = channel_of(connection).client.pubsub()
+        listener.subscribe("quiet")
+        assert listener.parse_response()[0] == b"subscribe"
+
+        def listen() -> None:
+            with suppress(redis.TimeoutError):
+                listener.parse_response()
+
+        waiting = threading.Thread(target=listen, daemon=True)
+        waiting.start()
+        waiting.join(10 if bounded else 1)
+        assert waiting.is_alive() is not bounded
+        connect(server.url).publish("quiet", b"the end")
+        waiting.join(10)
+        assert not waiting.is_alive()
 
 
 def test_upstream_waits_for_ever_by_default() -> None:
@@ -586,6 +608,23 @@ def test_a_busy_worker_lives_on_when_redis_is_killed(tmp_path: Path, pool: str, 
             server.start()
             flows_again(url, process, tmp_path / f"next{number}")
             end.touch()
+
+
+@pytest.mark.parametrize("stock", [False, True], ids=["ours", "upstream"])
+def test_a_child_that_is_done_outlives_its_limit(url: str, tmp_path: Path, *, stock: bool) -> None:
+    """The main process waits for the broker while a task ends within its limit. Upstream (Celery 5.7.0) it then kills the idle child."""
+    started, end, log = tmp_path / "started", tmp_path / "end", tmp_path / "log"
+    environment = {"PROBE_DEAF": str(tmp_path), **({"PROBE_STOCK": "1"} if stock else {})}
+    with worker(url, "prefork", log, **environment) as process:
+        send(url, "probe.hold", str(started), str(end))
+        until(started.exists, "the task runs")
+        (tmp_path / "deaf").touch()
+        until((tmp_path / "is deaf").exists, "the main process is kept away")
+        end.touch()
+        time.sleep(1.2)  # the limit is over, and the task was long before
+        (tmp_path / "hears").touch()
+        flows_again(url, process, tmp_path / "next")
+    assert ("Soft time limit" in log.read_text(errors="replace")) is stock
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])

@@ -1,7 +1,8 @@
 """The smallest Celery app on the hardened transport, for the tests that need a real worker process.
 
-`PROBE_BROKER` is the broker's URL; `PROBE_STOCK` set leaves kombu's own transport in place; `PROBE_LATE` set acknowledges
-a message after its task and not before.
+`PROBE_BROKER` is the broker's URL; `PROBE_STOCK` set leaves kombu's own transport and Celery's own limits in place;
+`PROBE_LATE` set acknowledges a message after its task and not before; `PROBE_DEAF` names a folder: once there is a file
+`deaf` in it the main process does nothing until there is a file `hears`, and tasks have a soft limit of one second.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
-from celery import Celery
+from celery import Celery, bootsteps
 
+from tasks.pool import HearsFirst
 from tasks.transport import transport_url
 
 QUEUE = "probe"
@@ -28,7 +31,7 @@ app.conf.update(
     task_default_queue=QUEUE,
     task_acks_late="PROBE_LATE" in os.environ,
     task_reject_on_worker_lost=False,
-    task_soft_time_limit=25,
+    task_soft_time_limit=1 if "PROBE_DEAF" in os.environ else 25,
     task_time_limit=30,
     task_publish_retry=False,
     worker_prefetch_multiplier=1,
@@ -53,6 +56,31 @@ app.conf.update(
         "task_names": NAMES,
     },
 )
+
+
+class Deaf(bootsteps.StartStopStep):
+    """Keeps the worker's main process from its loop, as a broker does that does not answer."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def start(self, parent: Any) -> None:
+        """Look for the file ten times a second."""
+        self.asked = False
+        parent.timer.call_repeatedly(0.1, self.wait)
+
+    def wait(self) -> None:
+        """Until it hears again; from the second look on, so that what was said before the file came is read."""
+        folder = Path(os.environ["PROBE_DEAF"])
+        while self.asked and not (folder / "hears").exists():
+            (folder / "is deaf").touch()
+            time.sleep(0.01)
+        self.asked = (folder / "deaf").exists()
+
+
+if "PROBE_STOCK" not in os.environ:
+    app.steps["consumer"].add(HearsFirst)
+if "PROBE_DEAF" in os.environ:
+    app.steps["consumer"].add(Deaf)
 
 
 @app.task(name="probe.mark")
