@@ -10,15 +10,16 @@ import pkgutil
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from pipeline.formats.contract import Expectation, Fault, Format, check
+from pipeline.formats.contract import Expectation, Fault, Format, NoPlace, check
 from pipeline.model.entry import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["FORMATS", "Expectation", "Fault", "Format", "Seen", "check"]
+__all__ = ["FORMATS", "READERS", "Expectation", "Fault", "Format", "NoPlace", "Seen", "check"]
 
-_FIRST = ("rss", "atom", "json")  # a reader that takes the first feed a page names should get the one everybody reads
+READERS = ("rss", "atom", "json")
+"""The formats of every feed that is not told otherwise; a reader that takes the first a page names gets the one everybody reads."""
 
 
 def _found() -> Iterator[Format]:
@@ -29,7 +30,7 @@ def _found() -> Iterator[Format]:
 
 
 def _place(made: Format) -> tuple[int, str]:
-    return (_FIRST.index(made.name) if made.name in _FIRST else len(_FIRST), made.name)
+    return (READERS.index(made.name) if made.name in READERS else len(READERS), made.name)
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType({made.name: made for made in sorted(_found(), key=_place)})

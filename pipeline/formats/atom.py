@@ -48,4 +48,4 @@ def _seen(element: etree._Element) -> Seen:
     return Seen(identity, instant(published), instant(updated))
 
 
-FORMAT = Format("atom", "atom", MEDIA_TYPE, entry, quoted, frame, splice, read)
+FORMAT = Format("atom", "atom", MEDIA_TYPE, entry, quoted, frame, splice, read, title="Atom")

@@ -7,7 +7,7 @@ reader within minutes, and readers remember the ids they were shown.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pipeline.model.entry import Entry, FeedHead, Seen
 
@@ -24,12 +24,16 @@ if TYPE_CHECKING:
 class Format:
     """One way of writing a feed.
 
-    entry   (entry, head) → its bytes as they stand inside a document. Depends on the entry and on nothing of the head but
-            `sections_url`. Raises ValueError for a text the format cannot carry: the caller leaves that entry out
+    entry   (entry, head) → its bytes as they stand inside a document. Depends on the entry and, of the head, on nothing but what
+            is the site's: `sections_url`, `publication`, `publisher` and `language`. Raises ValueError for a text the format
+            cannot carry, NoPlace for an article it does not show: the caller leaves that entry out
     quoted  a URL → how `entry` writes it: entries are kept once for all outlets, and each puts in its own link
     frame   head → the document without entries. Raises ValueError for a head it cannot carry
     splice  (frame, entries' bytes newest first) → the whole document
     read    document → what stands in it, in document order. Raises ValueError when it is not well-formed
+    folder  where it stands below the site: `{site}/{folder}/{feed}.{extension}`
+    most    at most so many entries, the newest, in a document; None: all the feed shows
+    title   what people call it; empty: its name
     """
 
     name: str
@@ -40,6 +44,9 @@ class Format:
     frame: Callable[[FeedHead], bytes]
     splice: Callable[[bytes, Sequence[bytes]], bytes]
     read: Callable[[bytes], Sequence[Seen]]
+    folder: str = "feeds"
+    most: int | None = None
+    title: str = ""
 
     def document(self, head: FeedHead, entries: Sequence[bytes]) -> bytes:
         """The whole document, entries in the order given. Raises ValueError for a head the format cannot carry."""
@@ -48,10 +55,14 @@ class Format:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """An entry that was put in: its identity and when its article was published."""
+    """An entry that was put in: its identity, when its article was published, where it leads.
+
+    `link` is needed where the format tells no identity, for then entries are known by their links.
+    """
 
     identity: str
     date: datetime
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,10 @@ class Fault:
 
     identity: str | None
     detail: str
+
+
+class NoPlace(ValueError):
+    """The format does not show such an article, with which nothing is wrong."""
 
 
 @lru_cache(maxsize=4096)  # the same dates come back with every build
@@ -115,24 +130,69 @@ def check_parts(seen: Sequence[Seen], size: int, expected: Sequence[Expectation]
     """
     if size > max_bytes:
         return [Fault(None, f"{size} bytes, more than the {max_bytes} allowed")]
-    if _all_right(seen, expected, latest):
-        return []
-    return [*_presence(seen, expected), *_dates(seen, expected, latest), *_order(seen, expected)]
+    doubled = [] if all(one.link is None for one in seen) else list(_doubled_links(expected))
+    found = _identified(seen, expected)
+    if _all_right(found, expected, latest):
+        return doubled
+    return [*doubled, *_presence(found, expected), *_dates(found, expected, latest), *_order(found, expected)]
 
 
-def _all_right(seen: Sequence[Seen], expected: Sequence[Expectation], latest: datetime) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """As Seen, and whose entry it is: what the format tells, else whose link it bears."""
+
+    identity: str
+    date: datetime | None
+    modified: datetime | None
+
+
+def _identified(seen: Sequence[Seen], expected: Sequence[Expectation]) -> list[_Known]:
+    owners: defaultdict[str | None, list[str]] = defaultdict(list)
+    for wanted in reversed(expected):
+        owners[wanted.link].append(wanted.identity)
+    return [_Known(_identity(one, owners), one.date, one.modified) for one in seen]
+
+
+def _identity(one: Seen, owners: Mapping[str | None, list[str]]) -> str:
+    """Each link is taken by the entries that were to bear it, newest first; one more of it is the last of them again."""
+    if one.identity is not None:
+        return one.identity
+    left = owners.get(one.link, [])
+    return left.pop() if len(left) > 1 else left[0] if left else one.link or "one without a link"
+
+
+def _doubled_links(expected: Sequence[Expectation]) -> Iterator[Fault]:
+    first: dict[str, str] = {}
+    for one in expected:
+        if first.setdefault(one.link, one.identity) != one.identity:
+            yield Fault(one.identity, f"leads to {one.link}, as {first[one.link]} does")
+
+
+def _all_right(seen: Sequence[_Known], expected: Sequence[Expectation], latest: datetime) -> bool:
     """Whether what follows would find nothing, asked in one go: every build asks it of its whole window."""
     identities = [one.identity for one in seen]
     return (
         identities == [one.identity for one in expected]
         and len(set(identities)) == len(identities)
-        and all(one.date <= latest and (one.modified is None or one.modified <= latest) for one in seen)
-        and all(one.date == wanted.date or _second(one.date) == _second(wanted.date) for one, wanted in zip(seen, expected, strict=True))
-        and all(above.date >= below.date or _second(above.date) == _second(below.date) for above, below in pairwise(seen))
+        and all(not _is_ahead(one, latest) for one in seen)
+        and all(_same(one.date, wanted.date) for one, wanted in zip(seen, expected, strict=True))
+        and all(_falls(above.date, below.date) for above, below in pairwise(seen))
     )
 
 
-def _presence(seen: Sequence[Seen], expected: Sequence[Expectation]) -> Iterator[Fault]:
+def _is_ahead(one: _Known, latest: datetime) -> bool:
+    return (one.date is not None and one.date > latest) or (one.modified is not None and one.modified > latest)
+
+
+def _same(told: datetime | None, wanted: datetime) -> bool:
+    return told is None or told == wanted or _second(told) == _second(wanted)
+
+
+def _falls(above: datetime | None, below: datetime | None) -> bool:
+    return above is None or below is None or above >= below or _second(above) == _second(below)
+
+
+def _presence(seen: Sequence[_Known], expected: Sequence[Expectation]) -> Iterator[Fault]:
     found = Counter(one.identity for one in seen)
     wanted = Counter(one.identity for one in expected)
     for identity in dict.fromkeys([*wanted, *found]):
@@ -144,18 +204,18 @@ def _presence(seen: Sequence[Seen], expected: Sequence[Expectation]) -> Iterator
             yield Fault(None, f"an entry nobody put in: {identity}")
 
 
-def _dates(seen: Sequence[Seen], expected: Sequence[Expectation], latest: datetime) -> Iterator[Fault]:
+def _dates(seen: Sequence[_Known], expected: Sequence[Expectation], latest: datetime) -> Iterator[Fault]:
     promised = {one.identity: one.date for one in expected}
     for one in seen:
-        if one.date > latest or (one.modified is not None and one.modified > latest):
+        if _is_ahead(one, latest):
             yield Fault(one.identity, f"is dated after {latest.isoformat()}")
-        elif one.identity in promised and _second(one.date) != _second(promised[one.identity]):
+        elif one.date is not None and one.identity in promised and not _same(one.date, promised[one.identity]):
             yield Fault(one.identity, f"says {one.date.isoformat()} instead of {promised[one.identity].isoformat()}")
 
 
-def _order(seen: Sequence[Seen], expected: Sequence[Expectation]) -> Iterator[Fault]:
+def _order(seen: Sequence[_Known], expected: Sequence[Expectation]) -> Iterator[Fault]:
     for above, below in pairwise(seen):
-        if _second(above.date) < _second(below.date):
+        if not _falls(above.date, below.date):
             yield Fault(below.identity, f"stands below {above.identity}, which is older")
     known = {one.identity for one in seen} & {one.identity for one in expected}
     stands = dict.fromkeys(one.identity for one in seen if one.identity in known)

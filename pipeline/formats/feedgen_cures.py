@@ -72,11 +72,11 @@ class NewsExtension(BaseExtension):  # type: ignore[misc]
         return {"at": TOMBSTONES} if self.head.tombstones else {}
 
     def extend_rss(self, feed: etree._Element) -> etree._Element:
-        """Add `dc:publisher` and the WebSub hub (W3C WebSub section 4: an `atom:link` whose rel is exactly "hub")."""
+        """Add `dc:publisher` and the WebSub hubs (W3C WebSub section 4: an `atom:link` whose rel is exactly "hub")."""
         channel = feed[0]
         _text(channel, DC, "publisher", self.head.publisher)
-        if self.head.hub_url:
-            etree.SubElement(channel, f"{{{ATOM}}}link", href=self.head.hub_url, rel="hub")
+        for hub in self.head.hub_urls:
+            etree.SubElement(channel, f"{{{ATOM}}}link", href=hub, rel="hub")
         return feed
 
     def extend_atom(self, feed: etree._Element) -> etree._Element:
@@ -144,8 +144,8 @@ def generator(head: FeedHead, media_type: str, *, rss: bool) -> FeedGenerator:
     made.updated(head.updated_at.astimezone(UTC))
     made.ttl(max(1, head.ttl_minutes))
     made.link(href=head.self_url, rel="self", type=media_type)
-    if head.hub_url:
-        made.link(href=head.hub_url, rel="hub")
+    for hub in head.hub_urls:
+        made.link(href=hub, rel="hub")
     # feedgen takes the RSS channel's link from whichever call came last.
     made.link(href=head.home_url, rel="alternate", type="text/html")
     return made

@@ -64,7 +64,7 @@ def frame(head: FeedHead) -> bytes:
         "description": head.description,
         "authors": [{"name": head.publisher}] if head.publisher else [],
         "language": head.language,
-        "hubs": [{"type": "WebSub", "url": head.hub_url}] if head.hub_url else [],
+        "hubs": [{"type": "WebSub", "url": url} for url in head.hub_urls],
         "_pressrun": _filled({"id": head.identity, "updated": rfc3339(head.updated_at), "rights": head.rights}),
     }
     return _bytes(_filled(top))[:-1] + _ITEMS + _END
@@ -132,4 +132,4 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(inner)
 
 
-FORMAT = Format("json", "json", MEDIA_TYPE, entry, quoted, frame, splice, read)
+FORMAT = Format("json", "json", MEDIA_TYPE, entry, quoted, frame, splice, read, title="JSON Feed")

@@ -73,4 +73,4 @@ def _hex(text: bytes) -> bytes:
     return b"<title>" + text + b"</title>"
 
 
-FORMAT = Format("rss", "rss", MEDIA_TYPE, entry, quoted, frame, splice, read)
+FORMAT = Format("rss", "rss", MEDIA_TYPE, entry, quoted, frame, splice, read, title="RSS")

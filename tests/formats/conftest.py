@@ -35,7 +35,7 @@ def head() -> FeedHead:
         sections_url="https://news.example/sections",
         updated_at=MADE,
         rights="© The Example News",
-        hub_url="https://news.example/hub",
+        hub_urls=("https://news.example/hub",),
     )
 
 

@@ -58,7 +58,7 @@ def test_the_feed_has_what_rfc_4287_requires_once(head: FeedHead) -> None:
     assert one(one(feed, "author"), "name").text == head.publisher
     assert [(link.get("rel"), link.get("href")) for link in feed.findall(f"{{{NS}}}link")] == [
         ("self", head.self_url),
-        ("hub", head.hub_url),
+        ("hub", head.hub_urls[0]),
         ("alternate", head.home_url),
     ]
     assert attributes(one(feed, "generator")) == {}

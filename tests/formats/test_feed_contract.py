@@ -116,14 +116,53 @@ def test_what_is_not_one_entry_is_refused(fmt: Format, head: FeedHead, make_entr
     assert contract.check_frame(fmt, frame) == []
 
 
+def by_link(*told: str) -> Format:
+    """A format whose document tells links only, these."""
+    return replace(FORMATS["rss"], read=lambda _: [Seen(None, None, None, link) for link in told])
+
+
+LINKED = [Expectation(name.upper(), NOON, name) for name in ("a", "b", "c")]
+
+
+@pytest.mark.parametrize(
+    ("told", "faults"),
+    [
+        ("abc", []),
+        ("ac", [("B", "was lost")]),
+        ("abbc", [("B", "stands 2 times")]),
+        ("abcd", [(None, "an entry nobody put in: d")]),
+        ("bac", [("B", "stands out of the order it was given in")]),
+    ],
+)
+def test_without_identities_links_tell_entries_apart(told: str, faults: list[tuple[str | None, str]]) -> None:
+    """What is lost, doubled, strange or misplaced is named as where identities are told."""
+    assert [(fault.identity, fault.detail) for fault in check(by_link(*told), b"", LINKED, BOUND, NOON)] == faults
+
+
+def test_two_articles_at_one_address_are_refused_where_the_address_is_all_there_is() -> None:
+    """The newer keeps it; a format that tells identities has no such trouble."""
+    twins = [Expectation("A", NOON, "a"), Expectation("B", NOON, "a")]
+    assert [(f.identity, f.detail) for f in check(by_link("a", "a"), b"", twins, BOUND, NOON)] == [("B", "leads to a, as A does")]
+    identified = replace(FORMATS["rss"], read=lambda _: [Seen("A", NOON), Seen("B", NOON)])
+    assert check(identified, b"", twins, BOUND, NOON) == []
+
+
+def test_a_last_change_ahead_is_refused_where_it_is_the_only_date() -> None:
+    """A sitemap may not tell the future either."""
+    fmt = replace(FORMATS["rss"], read=lambda _: [Seen(None, None, NOON + timedelta(seconds=1), "a")])
+    ((identity, detail),) = [(f.identity, f.detail) for f in check(fmt, b"", LINKED[:1], BOUND, NOON)]
+    assert identity == "A"
+    assert detail.startswith("is dated after")
+
+
 _SOON = st.sampled_from([NOON + timedelta(milliseconds=300 * step) for step in range(-4, 3)])
-_SEEN = st.lists(st.builds(Seen, st.sampled_from("abcd"), _SOON, st.none() | _SOON), max_size=4)
+_KNOWN = st.lists(st.builds(contract._Known, st.sampled_from("abcd"), st.none() | _SOON, st.none() | _SOON), max_size=4)
 
 
-@given(_SEEN, st.data())
-def test_one_look_finds_nothing_exactly_where_every_look_does(seen: list[Seen], data: st.DataObject) -> None:
+@given(_KNOWN, st.data())
+def test_one_look_finds_nothing_exactly_where_every_look_does(seen: list[contract._Known], data: st.DataObject) -> None:
     """The quick answer that all is right is the answer of the single checks."""
-    likely = st.just([Expectation(one.identity, one.date) for one in seen])
+    likely = st.just([Expectation(one.identity, one.date or NOON) for one in seen])
     expected = data.draw(likely | st.lists(st.builds(Expectation, st.sampled_from("abcd"), _SOON), max_size=4))
     checks = [*contract._presence(seen, expected), *contract._dates(seen, expected, NOON), *contract._order(seen, expected)]
     assert contract._all_right(seen, expected, NOON) == (not checks)

@@ -56,7 +56,7 @@ def test_the_same_entries_make_the_same_bytes(fmt: Format, head: FeedHead, full_
 @every_format
 def test_an_entry_is_the_same_under_every_feed_of_a_site(fmt: Format, head: FeedHead, make_entry: Callable[..., Entry]) -> None:
     """Its bytes are kept by revision, format and base URL, so title, hub, self link and dates of the feed must not show."""
-    other = replace(head, identity="tag:x,2026:feed/y", self_url="https://news.example/y", title="Y", hub_url="", description="Y")
+    other = replace(head, identity="tag:x,2026:feed/y", self_url="https://news.example/y", title="Y", hub_urls=(), description="Y")
     assert fmt.entry(make_entry(), head) == fmt.entry(make_entry(), replace(other, updated_at=make_entry(9).modified_at))
 
 
@@ -95,7 +95,7 @@ def test_feedparser_reads_every_field(fmt: Format, head: FeedHead, full_story: A
     assert parsed.feed.link == head.home_url
     assert {(link.rel, link.href) for link in parsed.feed.links} >= {
         ("self", head_of(fmt, head).self_url),
-        ("hub", head.hub_url),
+        ("hub", head.hub_urls[0]),
     }
     got = parsed.entries[0]
     assert (got.title, got.link, got.id) == (full_story.headline, entry.link, entry.identity)

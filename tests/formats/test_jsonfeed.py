@@ -99,10 +99,10 @@ def test_the_feed_says_who_it_is(head: FeedHead) -> None:
     feed = made(head)
     assert feed["items"] == []
     assert (feed["title"], feed["feed_url"], feed["home_page_url"]) == (head.title, head.self_url, head.home_url)
-    assert feed["hubs"] == [{"type": "WebSub", "url": head.hub_url}]
+    assert feed["hubs"] == [{"type": "WebSub", "url": head.hub_urls[0]}]
     assert feed["authors"] == [{"name": head.publisher}]
     assert "pressrun.example" not in json.dumps(feed)
-    assert "hubs" not in made(replace(head, hub_url=""))
+    assert "hubs" not in made(replace(head, hub_urls=()))
 
 
 def test_an_item_says_what_the_article_says(head: FeedHead, full_story: Article, make_entry: Callable[..., Entry]) -> None:

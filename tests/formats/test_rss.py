@@ -67,8 +67,8 @@ def test_the_channel_says_what_readers_and_hubs_look_for(head: FeedHead) -> None
 
 
 def test_without_a_hub_no_hub_is_named(head: FeedHead) -> None:
-    """An empty hub_url leaves no trace."""
-    assert b"hub" not in RSS.document(replace(head, hub_url=""), [])
+    """An empty hub_urls leaves no trace."""
+    assert b"hub" not in RSS.document(replace(head, hub_urls=()), [])
 
 
 def test_titles_carry_hex_references(head: FeedHead, story: Article, make_entry: Callable[..., Entry]) -> None:
