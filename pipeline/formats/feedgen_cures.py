@@ -33,6 +33,7 @@ CONTENT = "http://purl.org/rss/1.0/modules/content/"
 DC = "http://purl.org/dc/elements/1.1/"
 DCTERMS = "http://purl.org/dc/terms/"
 MEDIA = "http://search.yahoo.com/mrss/"
+HISTORY = "http://purl.org/syndication/history/1.0"  # RFC 5005 section 1.2
 TOMBSTONES = "http://purl.org/atompub/tombstones/1.0"  # RFC 6721 section 2
 XML = "http://www.w3.org/XML/1998/namespace"
 
@@ -57,7 +58,7 @@ class NewsEntry(FeedEntry):  # type: ignore[misc]
 
 
 class NewsExtension(BaseExtension):  # type: ignore[misc]
-    """What feedgen's head lacks: hub and publisher in RSS, tombstones in Atom, and the namespaces of both.
+    """What feedgen's head lacks: hubs, archive links and publisher in RSS, tombstones in Atom, archive marks and namespaces in both.
 
     `head` is set before use; `rss` says which document it is, since namespaces are asked for without telling.
     """
@@ -66,23 +67,26 @@ class NewsExtension(BaseExtension):  # type: ignore[misc]
     rss: bool
 
     def extend_ns(self) -> dict[str, str]:
-        """Prefix → URI. Atom declares nothing beside its own namespace until there is a tombstone."""
+        """Prefix → URI. What an archive page or a tombstone needs is declared where there is one."""
+        history = {"fh": HISTORY} if self.head.is_archive else {}
         if self.rss:
-            return dict(_EXTENSION)
-        return {"at": TOMBSTONES} if self.head.tombstones else {}
+            return _EXTENSION | history
+        return history | ({"at": TOMBSTONES} if self.head.tombstones else {})
 
     def extend_rss(self, feed: etree._Element) -> etree._Element:
-        """Add `dc:publisher` and the WebSub hubs (W3C WebSub section 4: an `atom:link` whose rel is exactly "hub")."""
+        """Add `dc:publisher`, and an `atom:link` for each hub (W3C WebSub section 4: its rel is exactly "hub") and archive page."""
         channel = feed[0]
         _text(channel, DC, "publisher", self.head.publisher)
-        for hub in self.head.hub_urls:
-            etree.SubElement(channel, f"{{{ATOM}}}link", href=hub, rel="hub")
+        for rel, url in _links(self.head):
+            etree.SubElement(channel, f"{{{ATOM}}}link", href=url, rel=rel)
+        _archived(channel, self.head)
         return feed
 
     def extend_atom(self, feed: etree._Element) -> etree._Element:
         """Add a `deleted-entry` for each tombstone (RFC 6721 section 3: `ref` and `when` are required)."""
         for stone in self.head.tombstones:
             etree.SubElement(feed, f"{{{TOMBSTONES}}}deleted-entry", ref=stone.identity, when=rfc3339(stone.withdrawn_at))
+        _archived(feed, self.head)
         return feed
 
 
@@ -144,11 +148,26 @@ def generator(head: FeedHead, media_type: str, *, rss: bool) -> FeedGenerator:
     made.updated(head.updated_at.astimezone(UTC))
     made.ttl(max(1, head.ttl_minutes))
     made.link(href=head.self_url, rel="self", type=media_type)
-    for hub in head.hub_urls:
-        made.link(href=hub, rel="hub")
+    made.link([{"href": url, "rel": rel} for rel, url in _links(head)])
+    if head.logo_url:
+        made.logo(head.logo_url)
+        # W3C validator, ImageTitleDoesntMatch and ImageLinkDoesntMatch: both are the channel's own.
+        made.image(head.logo_url, head.title, head.home_url)
     # feedgen takes the RSS channel's link from whichever call came last.
     made.link(href=head.home_url, rel="alternate", type="text/html")
     return made
+
+
+def _links(head: FeedHead) -> list[tuple[str, str]]:
+    """(rel, URL) of hubs and archive pages (RFC 5005 section 4), which is all that RSS and Atom add to self and alternate."""
+    archives = [("current", head.current_url), ("prev-archive", head.prev_archive_url), ("next-archive", head.next_archive_url)]
+    return [("hub", url) for url in head.hub_urls] + [(rel, url) for rel, url in archives if url]
+
+
+def _archived(head_element: etree._Element, head: FeedHead) -> None:
+    """Mark an archive page as one that stays as it is (RFC 5005 section 4)."""
+    if head.is_archive:
+        etree.SubElement(head_element, f"{{{HISTORY}}}archive")
 
 
 def _enclosed(one: Attachment) -> dict[str, str]:
@@ -159,12 +178,20 @@ def _enclosed(one: Attachment) -> dict[str, str]:
 def _media(item: etree._Element, article: Article) -> None:
     """Media RSS 1.5.1: one `media:content` for each photograph and film; a lone one never in a `media:group`."""
     for image in pictures(article):
-        _described(_medium(item, image, "image", fileSize=image.size_bytes or None), image.alt, image.caption, image.credit)
+        element = _medium(item, image, "image", fileSize=image.size_bytes or None)
+        _described(element, image.alt, image.caption, image.credit)
+        _thumbnail(element, image.url, image.width, image.height)
     for video in films(article):
         element = _medium(item, video, "video", duration=None if video.duration_seconds is None else round(video.duration_seconds))
         _described(element, "", video.caption, video.credit)
         if video.thumbnail_url:
-            etree.SubElement(element, f"{{{MEDIA}}}thumbnail", url=video.thumbnail_url)
+            _thumbnail(element, video.thumbnail_url)
+
+
+def _thumbnail(element: etree._Element, url: str, width: int | None = None, height: int | None = None) -> None:
+    """The picture that stands for it in lists: a photograph for itself, since many a list looks for nothing else."""
+    stated = {"url": url, "width": width, "height": height}
+    etree.SubElement(element, f"{{{MEDIA}}}thumbnail", {name: str(value) for name, value in stated.items() if value})
 
 
 def _medium(item: etree._Element, shown: Image | Video, medium: str, **more: int | None) -> etree._Element:

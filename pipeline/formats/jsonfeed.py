@@ -55,12 +55,16 @@ def quoted(url: str) -> bytes:
 
 
 def frame(head: FeedHead) -> bytes:
-    """The feed without items. Raises ValueError for a head XML 1.0 could not carry."""
+    """The feed without items. Raises ValueError for a head XML 1.0 could not carry.
+
+    An archive page names the live feed as its `feed_url`: that is the feed's identity, and what readers subscribe to.
+    """
     top = {
         "version": VERSION,
         "title": head.title,
         "home_page_url": head.home_url,
-        "feed_url": head.self_url,
+        "feed_url": head.current_url or head.self_url,
+        "next_url": _next(head),
         "description": head.description,
         "authors": [{"name": head.publisher}] if head.publisher else [],
         "language": head.language,
@@ -68,6 +72,11 @@ def frame(head: FeedHead) -> bytes:
         "_pressrun": _filled({"id": head.identity, "updated": rfc3339(head.updated_at), "rights": head.rights}),
     }
     return _bytes(_filled(top))[:-1] + _ITEMS + _END
+
+
+def _next(head: FeedHead) -> str:
+    """Where older items are: the archive page before. Never the feed's own address, at which a reader would go round in circles."""
+    return "" if head.prev_archive_url in {head.self_url, head.current_url} else head.prev_archive_url
 
 
 def splice(frame: bytes, entries: Sequence[bytes]) -> bytes:

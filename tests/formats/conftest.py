@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -87,3 +89,22 @@ def naughty() -> tuple[str, ...]:
     if found is None:
         pytest.skip("naughty-strings.json is not at hand (PRESSRUN_TEST_DATA)")
     return tuple(json.loads(found.read_text("utf-8")))
+
+
+@pytest.fixture
+def w3c(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes, str], list[object]]:
+    """`w3c(document, its own URL)`: what the W3C feed validator says of it at its level AA.
+
+    Runs where FEEDVALIDATOR_SRC names a checkout of w3c/feedvalidator's `src`.
+    """
+    if not os.environ.get("FEEDVALIDATOR_SRC"):
+        pytest.skip("FEEDVALIDATOR_SRC is not set")
+    monkeypatch.setattr(sys, "path", [os.environ["FEEDVALIDATOR_SRC"], *sys.path])
+    import feedvalidator
+    from feedvalidator import compatibility
+
+    def judged(document: bytes, url: str) -> list[object]:
+        told = feedvalidator.validateStream(io.BytesIO(document), firstOccurrenceOnly=1, base=url)["loggedEvents"]
+        return list(compatibility.AA(told))
+
+    return judged

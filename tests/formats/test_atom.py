@@ -64,6 +64,13 @@ def test_the_feed_has_what_rfc_4287_requires_once(head: FeedHead) -> None:
     assert attributes(one(feed, "generator")) == {}
 
 
+def test_the_sites_logo_is_the_feeds(head: FeedHead) -> None:
+    """RFC 4287 section 4.2.8; none where the site has none."""
+    feed = etree.fromstring(ATOM.document(replace(head, logo_url="https://news.example/logo.png"), []))
+    assert one(feed, "logo").text == "https://news.example/logo.png"
+    assert b"logo" not in ATOM.document(head, [])
+
+
 def test_links_keep_every_attribute(element: etree._Element, full_story: Article, make_entry: Callable[..., Entry]) -> None:
     """Without the cure only href is written: then every enclosure is a doubled alternate."""
     alternate, film, lead, *others = element.findall(f"{{{NS}}}link")

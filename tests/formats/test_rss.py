@@ -71,6 +71,19 @@ def test_without_a_hub_no_hub_is_named(head: FeedHead) -> None:
     assert b"hub" not in RSS.document(replace(head, hub_urls=()), [])
 
 
+def test_the_channels_picture_is_the_sites_and_says_whose(head: FeedHead) -> None:
+    """`image` with url, title and link as RSS requires, the last two the channel's own; none without a logo."""
+    document = RSS.document(replace(head, logo_url="https://news.example/logo.png"), [])
+    (image,) = etree.fromstring(document).findall("channel/image")
+    assert {str(child.tag): child.text for child in image} == {
+        "url": "https://news.example/logo.png",
+        "title": head.title,
+        "link": head.home_url,
+    }
+    assert b"&amp;" not in b"".join(re.findall(rb"<title>.*?</title>", document))
+    assert b"<image>" not in RSS.document(head, [])
+
+
 def test_titles_carry_hex_references(head: FeedHead, story: Article, make_entry: Callable[..., Entry]) -> None:
     """`&` and `<` in channel and item titles survive readers that unescape twice."""
     entry = make_entry(0, replace(story, headline="Salt & <b>bread</b>"))
@@ -154,6 +167,8 @@ def test_every_photograph_has_its_caption_and_credit(item: etree._Element, full_
         assert texts(element, f"{{{MEDIA}}}title") == [image.alt]
         assert texts(element, f"{{{MEDIA}}}description") == [image.caption]
         assert texts(element, f"{{{MEDIA}}}credit") == [image.credit]
+        (thumbnail,) = element.findall(f"{{{MEDIA}}}thumbnail")
+        assert thumbnail.get("url") == image.url
     assert [element.get("fileSize") for element in found] == ["245120", None, None]
     assert item.find(f".//{{{MEDIA}}}group") is None
 
