@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, cast
 
 from pipeline.formats.content import attachments, contents_html, sections, summary_of
 from pipeline.formats.contract import Format, instant
+from pipeline.formats.jsonbytes import filled, quoted, written
 from pipeline.kit.clock import rfc3339
 from pipeline.model.entry import Seen
 
@@ -22,9 +22,6 @@ MEDIA_TYPE = "application/feed+json"
 VERSION = "https://jsonfeed.org/version/1.1"
 
 _ITEMS, _END = b',"items":[\n', b"\n]}\n"
-
-# What XML 1.0 section 2.2 forbids is refused here too, though JSON could escape it: a feed says the same in every format.
-_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def entry(entry: Entry, head: FeedHead) -> bytes:  # noqa: ARG001 - one signature for every format
@@ -44,14 +41,9 @@ def entry(entry: Entry, head: FeedHead) -> bytes:  # noqa: ARG001 - one signatur
         "tags": list(dict.fromkeys((*sections(article), *article.tags))),
         "language": article.language,
         "attachments": list(_attached(attachments(article))),
-        "_pressrun": _filled({"revision": entry.revision, "signoff": article.sign_off}),
+        "_pressrun": filled({"revision": entry.revision, "signoff": article.sign_off}),
     }
-    return _bytes(_filled(item))
-
-
-def quoted(url: str) -> bytes:
-    """A URL inside a JSON string."""
-    return json.dumps(url, ensure_ascii=False)[1:-1].encode()
+    return written(filled(item))
 
 
 def frame(head: FeedHead) -> bytes:
@@ -69,9 +61,9 @@ def frame(head: FeedHead) -> bytes:
         "authors": [{"name": head.publisher}] if head.publisher else [],
         "language": head.language,
         "hubs": [{"type": "WebSub", "url": url} for url in head.hub_urls],
-        "_pressrun": _filled({"id": head.identity, "updated": rfc3339(head.updated_at), "rights": head.rights}),
+        "_pressrun": filled({"id": head.identity, "updated": rfc3339(head.updated_at), "rights": head.rights}),
     }
-    return _bytes(_filled(top))[:-1] + _ITEMS + _END
+    return written(filled(top))[:-1] + _ITEMS + _END
 
 
 def _next(head: FeedHead) -> str:
@@ -104,7 +96,7 @@ def _seen(item: Mapping[str, object]) -> Seen:
 
 
 def _authors(article: Article) -> list[dict[str, object]]:
-    return [_filled({"name": author.name, "url": author.url}) for author in article.authors]
+    return [filled({"name": author.name, "url": author.url}) for author in article.authors]
 
 
 def _attached(fetched: Sequence[Attachment]) -> Iterator[dict[str, object]]:
@@ -114,31 +106,7 @@ def _attached(fetched: Sequence[Attachment]) -> Iterator[dict[str, object]]:
         title = "" if one.title in titles else one.title
         titles.add(title)
         stated = {"url": one.url, "mime_type": one.media_type, "title": title, "size_in_bytes": one.size_bytes}
-        yield _filled({**stated, "duration_in_seconds": one.duration_seconds})
-
-
-def _filled(members: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in members.items() if value not in (None, "", [])}
-
-
-def _bytes(value: Mapping[str, object]) -> bytes:
-    for text in _texts(value):
-        found = _ILLEGAL.search(text)
-        if found:
-            message = f"U+{ord(found[0]):04X} cannot stand in a feed"
-            raise ValueError(message)
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-
-
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)
+        yield filled({**stated, "duration_in_seconds": one.duration_seconds})
 
 
 FORMAT = Format("json", "json", MEDIA_TYPE, entry, quoted, frame, splice, read, title="JSON Feed")

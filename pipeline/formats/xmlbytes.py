@@ -6,17 +6,21 @@ most of a build.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+Namespaces = Mapping[Any, str]
+"""Prefix → URI; the prefix None is the default namespace, which lxml's stubs leave out."""
 
 
-def standing(element: etree._Element, namespaces: Mapping[str, str]) -> bytes:
-    """The element's bytes as inside a root that declares `namespaces` (prefix → URI): nothing is declared again."""
+def standing(element: etree._Element, namespaces: Namespaces) -> bytes:
+    """The element's bytes as inside a root that declares `namespaces`: nothing is declared again."""
     root = etree.Element("root", nsmap=dict(namespaces))
     root.append(element)
     whole = etree.tostring(root, encoding="UTF-8")

@@ -82,6 +82,16 @@ def make_entry(story: Article) -> MakeEntry:
 
 
 @pytest.fixture(scope="session")
+def make_shown(make_entry: MakeEntry, full_story: Article) -> MakeEntry:
+    """As `make_entry`, of a story that every format shows: with a film, and nothing missing."""
+
+    def make(number: int = 0, article: Article = full_story) -> Entry:
+        return make_entry(number, article)
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def naughty() -> tuple[str, ...]:
     """The big list of naughty strings; skips where the corpora folder is not at hand."""
     folder = Path(os.environ.get("PRESSRUN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))

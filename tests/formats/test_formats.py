@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,9 @@ import atoma
 import feedparser
 import pytest
 
-from pipeline.formats import FORMATS, Expectation, Format, check
+from pipeline.formats import FORMATS, Expectation, Format, check, contract
+from pipeline.formats.contract import check_frame
+from pipeline.model.entry import Address, Tombstone
 from pipeline.rules.article import from_native
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = sorted(path.name.removesuffix(".article.json") for path in GOLDEN.glob("*.article.json"))
+ENDINGS = {"sitemap": "sitemap.xml", "news": "news.xml"}
 PAGES = "https://news.example/feeds/russia-2026-10"
 
 every_format = pytest.mark.parametrize("fmt", FORMATS.values(), ids=list(FORMATS))
@@ -32,7 +35,7 @@ xml_format = pytest.mark.parametrize("fmt", [FORMATS["rss"], FORMATS["atom"]], i
 
 def head_of(fmt: Format, head: FeedHead) -> FeedHead:
     """The head with the self link of this format."""
-    return replace(head, self_url=f"https://news.example/feeds/russia.{fmt.extension}")
+    return replace(head, self_url=f"https://news.example/{fmt.folder}/russia.{fmt.extension}")
 
 
 def archived(fmt: Format, head: FeedHead) -> FeedHead:
@@ -55,12 +58,15 @@ def made(fmt: Format, head: FeedHead, entries: list[Entry]) -> bytes:
 
 
 def test_the_registry_finds_the_formats_in_the_order_pages_name_them() -> None:
-    """RSS first, and each with the media type the standards give it."""
-    assert [(f.name, f.extension, f.media_type) for f in FORMATS.values()] == [
-        ("rss", "rss", "application/rss+xml; charset=utf-8"),
-        ("atom", "atom", "application/atom+xml; charset=utf-8"),
-        ("json", "json", "application/feed+json"),
+    """RSS first, and each in the folder and with the ending, media type and bound the standards give it."""
+    assert [(f.name, f"{f.folder}/x.{f.extension}", f.media_type, f.most) for f in FORMATS.values()] == [
+        ("rss", "feeds/x.rss", "application/rss+xml; charset=utf-8", None),
+        ("atom", "feeds/x.atom", "application/atom+xml; charset=utf-8", None),
+        ("json", "feeds/x.json", "application/feed+json", None),
+        ("news", "sitemaps/x.xml", "application/xml", 1_000),
+        ("sitemap", "sitemaps/x.xml", "application/xml", 50_000),
     ]
+    assert all(f.title for f in FORMATS.values())
 
 
 @every_format
@@ -71,20 +77,32 @@ def test_the_same_entries_make_the_same_bytes(fmt: Format, head: FeedHead, full_
 
 
 @every_format
-def test_an_entry_is_the_same_under_every_feed_of_a_site(fmt: Format, head: FeedHead, make_entry: Callable[..., Entry]) -> None:
-    """Its bytes are kept by revision, format and base URL, so title, hub, self link and dates of the feed must not show."""
-    other = replace(head, identity="tag:x,2026:feed/y", self_url="https://news.example/y", title="Y", hub_urls=(), description="Y")
-    assert fmt.entry(make_entry(), head) == fmt.entry(make_entry(), replace(other, updated_at=make_entry(9).modified_at))
+def test_an_entry_is_the_same_under_every_feed_of_a_site(fmt: Format, head: FeedHead, make_shown: Callable[..., Entry]) -> None:
+    """Its bytes are kept by site, revision and format, so nothing that is a feed's own may show in it."""
+    of_the_site = {"sections_url", "publication", "publisher", "language"}
+    changed: dict[str, Any] = {
+        "updated_at": make_shown(9).modified_at,
+        "hub_urls": (),
+        "ttl_minutes": 60,
+        "tombstones": (Tombstone("tag:x,2026:gone", make_shown(9).modified_at),),
+        "is_archive": True,
+        "addresses": (Address("rss", "RSS", "https://news.example/y.rss", "application/rss+xml"),),
+    }
+    changed |= {field.name: f"https://news.example/{field.name}" for field in fields(head) if field.name not in {*changed, *of_the_site}}
+    other = replace(head, **changed)
+    assert all(getattr(other, field.name) != getattr(head, field.name) for field in fields(head) if field.name not in of_the_site)
+    assert fmt.entry(make_shown(), head) == fmt.entry(make_shown(), other)
 
 
 @every_format
-def test_a_document_reads_back_as_it_was_put_in(fmt: Format, head: FeedHead, make_entry: Callable[..., Entry]) -> None:
+def test_a_document_reads_back_as_it_was_put_in(fmt: Format, head: FeedHead, make_shown: Callable[..., Entry]) -> None:
     """Ids and dates, in the order given, and the contract finds nothing."""
-    entries = [make_entry(number) for number in range(50)]
+    entries = [make_shown(number) for number in range(50)]
     document = made(fmt, head, entries)
-    assert [seen.identity for seen in fmt.read(document)] == [entry.identity for entry in entries]
-    assert all(seen.modified == entry.modified_at for seen, entry in zip(fmt.read(document), entries, strict=True))
-    expected = [Expectation(entry.identity, entry.article.published_at) for entry in entries]
+    for seen, entry in zip(fmt.read(document), entries, strict=True):
+        assert (seen.identity or seen.link) == (entry.link if seen.identity is None else entry.identity)
+        assert seen.modified == entry.modified_at
+    expected = [Expectation(entry.identity, entry.article.published_at, entry.link) for entry in entries]
     assert check(fmt, document, expected, 2_000_000, head.updated_at) == []
 
 
@@ -92,8 +110,9 @@ def test_a_document_reads_back_as_it_was_put_in(fmt: Format, head: FeedHead, mak
 def test_an_empty_feed_is_a_feed(fmt: Format, head: FeedHead) -> None:
     """A site's first feed, and one whose every article was withdrawn."""
     document = made(fmt, head, [])
-    assert fmt.read(document) == ()
-    assert fmt.name == "json" or not feedparser.parse(document).bozo
+    assert tuple(fmt.read(document)) == ()
+    assert check_frame(fmt, document) == []
+    assert fmt.extension not in {"rss", "atom"} or not feedparser.parse(document).bozo
 
 
 @every_format
@@ -148,12 +167,25 @@ def golden(name: str, document: bytes) -> None:
     assert document == path.read_bytes()
 
 
+@every_format
+def test_a_mirrors_link_stands_where_the_canonical_one_stood(fmt: Format, head: FeedHead, make_shown: Callable[..., Entry]) -> None:
+    """Entries are kept cut at their link, and joined again with each outlet's own, as the format quotes it."""
+    there, here = "https://any.invalid/", 'https://uk.example/a?b=1&c="d"\'e'
+    entry = make_shown()
+    cut = fmt.entry(replace(entry, link=there), head).split(fmt.quoted(there))
+    assert len(cut) > 1
+    joined = fmt.quoted(here).join(cut)
+    read = contract.read_entry(fmt, fmt.frame(head_of(fmt, head)), joined)
+    assert read == contract.read_entry(fmt, fmt.frame(head_of(fmt, head)), fmt.entry(replace(entry, link=here), head))
+    assert read.identity == entry.identity or read.link == here
+
+
 @pytest.mark.parametrize("case", CASES)
 @every_format
 def test_golden_documents_do_not_change(fmt: Format, case: str, head: FeedHead, make_entry: Callable[..., Entry]) -> None:
     """Every golden story in every format, byte for byte."""
     story = from_native(json.loads((GOLDEN / f"{case}.article.json").read_text("utf-8"))["article"])
-    golden(f"{case}.{fmt.extension}", made(fmt, head, [make_entry(0, story)]))
+    golden(f"{case}.{ENDINGS.get(fmt.name, fmt.extension)}", made(fmt, head, [make_entry(0, story)]))
 
 
 @reader_format
