@@ -88,7 +88,20 @@ def summary_of(article: Article) -> str:
         return article.summary
     body = _fragment(article.body_html)
     paragraphs: Iterable[str] = (_words(node.itertext()) for node in body.iter("p"))
-    return _short(next(filter(None, paragraphs), "") or _words(body.itertext())) or article.headline
+    return short(next(filter(None, paragraphs), "") or _words(body.itertext()), SUMMARY_LENGTH) or article.headline
+
+
+def short(text: str, length: int) -> str:
+    """The text, or as many of its words as fit into `length` characters with an ellipsis after them."""
+    if len(text) <= length:
+        return text
+    whole, space, _ = text[:length].rpartition(" ")
+    return (whole if space else text[: length - 1]) + "…"
+
+
+def body_text(article: Article) -> str:
+    """The words of the body, one blank between them."""
+    return _words(_fragment(article.body_html).itertext())
 
 
 def contents_html(entry: Entry) -> str:
@@ -158,10 +171,3 @@ def _fragment(body_html: str) -> lxml.html.HtmlElement:
 
 def _words(texts: Iterator[str]) -> str:
     return " ".join(" ".join(texts).split())
-
-
-def _short(text: str) -> str:
-    if len(text) <= SUMMARY_LENGTH:
-        return text
-    whole, space, _ = text[:SUMMARY_LENGTH].rpartition(" ")
-    return (whole if space else text[: SUMMARY_LENGTH - 1]) + "…"

@@ -32,14 +32,14 @@ def entry(entry: Entry, head: FeedHead) -> bytes:
     enclosed = enclosure(entry.article)
     with RENDERING:
         element = news_entry(entry, head, (enclosed,) if enclosed else ()).rss_entry()
-        return _hex_titles(standing(element, RSS_NAMESPACES))
+        return hex_titles(standing(element, RSS_NAMESPACES))
 
 
 def frame(head: FeedHead) -> bytes:
     """The channel without items. Raises ValueError for a head XML 1.0 cannot carry."""
     with RENDERING:
         made: bytes = generator(head, MEDIA_TYPE.partition(";")[0], rss=True).rss_str()
-    return _hex_titles(made)
+    return hex_titles(made)
 
 
 def splice(frame: bytes, entries: Sequence[bytes]) -> bytes:
@@ -62,7 +62,7 @@ def _rfc822(text: str) -> datetime:
     return aware(parsedate_to_datetime(text))
 
 
-def _hex_titles(xml: bytes) -> bytes:
+def hex_titles(xml: bytes) -> bytes:
     """Titles with `&` and `<` as hex references, which survive readers that unescape twice (RSS profile, character data)."""
     return _TITLE.sub(lambda found: _hex(found[0][len(b"<title>") : -len(b"</title>")]), xml)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from pipeline.formats import FORMATS, Format
-from pipeline.formats.content import contents_html
+from pipeline.formats.content import contents_html, short
 from pipeline.formats.feedgen_cures import ATOM, CONTENT, DC, MEDIA
 from pipeline.formats.news import NEWS
 from pipeline.model.article import Author, Image, Video
@@ -82,19 +82,53 @@ def news(root: etree._Element) -> Heard:
     return {"title": root.findtext(f".//{{{NEWS}}}title")}
 
 
+def ninjs(document: bytes) -> Heard:
+    """What an item says where."""
+    (item,) = json.loads(document)
+    section, tag = (subject["name"] for subject in item["subjects"])
+    picture = item["associations"][0]
+    caption, alt = (described["value"] for described in picture["descriptions"])
+    said = {
+        "headline": item["headlines"][0]["value"],
+        "summary": item["descriptions"][0]["value"],
+        "byline": item["by"],
+        "credit": picture["by"],
+    }
+    more = {
+        "author": item["people"][0]["name"],
+        "dateline": item["located"],
+        "section": section,
+        "tag": tag,
+        "caption": caption,
+        "alt": alt,
+    }
+    return said | more | {"signoff": item["infoSources"][0]["name"], "rights": item["copyrightNotice"]}
+
+
+def roku(root: etree._Element) -> Heard:
+    """What an item says where."""
+    (item,) = root.findall("channel/item")
+    names = ("title", f"{{{MEDIA}}}content/{{{MEDIA}}}title", f"{{{MEDIA}}}category")
+    said = {name: item.findtext(name) for name in names} | {"tag": item.findtext(f"{{{MEDIA}}}keywords")}
+    return said | {"short": item.findtext("description"), "shown": item.findtext(f"{{{MEDIA}}}content/{{{MEDIA}}}description")}
+
+
 HEARD: Mapping[str, Callable[[bytes], Heard]] = {
     "rss": lambda document: rss(etree.fromstring(document)),
     "atom": lambda document: atom(etree.fromstring(document)),
     "json": jsonfeed,
     "news": lambda document: news(etree.fromstring(document)),
     "sitemap": lambda _: {},
+    "ninjs": ninjs,
+    "roku": lambda document: roku(etree.fromstring(document)),
 }
 """Format → place → what is said there."""
 
 
 def meant(entry: Entry, place: str, text: str) -> str:
-    """What is to be heard at a place, where every plain-text field says `text`."""
-    return {"contents": contents_html(entry), "tag": text + "t"}.get(place, text)
+    """What is to be heard at a place, where every plain-text field says `text`: all of it but on television, which shows 200 characters."""
+    clipped = short(text, 200)
+    return {"contents": contents_html(entry), "tag": text + "t", "short": clipped, "shown": clipped}.get(place, text)
 
 
 def assert_heard(fmt: Format, head: FeedHead, entry: Entry, text: str) -> None:
@@ -130,7 +164,11 @@ def test_naughty_strings_come_back(
 
 
 # The fields a format says nothing of; the others say all of them.
-UNSAID = {"sitemap": {"headline", "summary", "body_html", "sign_off", "rights"}, "news": {"summary", "body_html", "sign_off", "rights"}}
+UNSAID = {
+    "sitemap": {"headline", "summary", "body_html", "sign_off", "rights"},
+    "news": {"summary", "body_html", "sign_off", "rights"},
+    "roku": {"body_html", "sign_off", "rights"},
+}
 
 
 @every_format

@@ -136,13 +136,13 @@ def test_dates_are_rfc_822_with_the_right_weekday(item: etree._Element) -> None:
     assert texts(item, f"{{{DCTERMS}}}modified") == ["2026-11-23T10:00:00.500000Z"]
 
 
-def test_equal_instants_make_equal_bytes(head: FeedHead, story: Article, make_entry: Callable[..., Entry]) -> None:
+def test_equal_instants_make_equal_bytes(head: FeedHead, full_story: Article, make_shown: Callable[..., Entry]) -> None:
     """Dates leave in UTC, whatever offset they came with."""
     moscow = timezone(timedelta(hours=3))
-    elsewhere = replace(make_entry(0, story), modified_at=make_entry().modified_at.astimezone(moscow))
-    elsewhere = replace(elsewhere, article=replace(elsewhere.article, published_at=story.published_at.astimezone(moscow)))
+    elsewhere = replace(make_shown(0, full_story), modified_at=make_shown().modified_at.astimezone(moscow))
+    elsewhere = replace(elsewhere, article=replace(elsewhere.article, published_at=full_story.published_at.astimezone(moscow)))
     for fmt in FORMATS.values():
-        assert fmt.entry(elsewhere, head) == fmt.entry(make_entry(), head)
+        assert fmt.entry(elsewhere, head) == fmt.entry(make_shown(), head)
         assert fmt.document(replace(head, updated_at=head.updated_at.astimezone(moscow)), []) == fmt.document(head, [])
 
 
