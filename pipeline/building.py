@@ -19,12 +19,13 @@ from pipeline.kit import limits
 from pipeline.kit.clock import EPOCH
 from pipeline.ledger import deliveries, revisions
 from pipeline.model.document import Document
-from pipeline.model.entry import Entry, FeedHead, Rendered, Tombstone
+from pipeline.model.entry import Address, Entry, FeedHead, Rendered, Seen, Tombstone
 from pipeline.model.revision import Revision
 from pipeline.model.settings import Kind, outlet_key
 from pipeline.pages import page_path
 from pipeline.rules.article import from_stored
 from pipeline.rules.identity import feed_identity
+from pipeline.windows import Shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Mapping, Sequence
@@ -38,30 +39,35 @@ if TYPE_CHECKING:
     from pipeline.model.settings import Feed, Network, Site
     from pipeline.model.share import Share
 
-EntryKey = tuple[str, str, int]  # site, its home URL, revision
+EntryKey = tuple[str, str, str, int]  # site, its home URL, format, revision
 EDGE = timedelta(minutes=5)
 TOMBSTONES = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """One place in a window: which revision of which article, and its date."""
-
-    article_id: int
-    revision: int
-    sort_at: datetime
-    identity: str
-    short_id: str
-
-
-@dataclass(frozen=True, slots=True)
 class Window:
-    """What a feed shows, newest first; `next_edge` is when time alone will change it."""
+    """What a feed's live document shows, newest first; `next_edge` is when time alone will change it."""
 
     shown: tuple[Shown, ...]
     tombstones: tuple[Tombstone, ...]
     as_of: datetime
     next_edge: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """One document of a feed, in every format it has: the live one, or an archive page (RFC 5005 section 4).
+
+    name      of the document, without its extension: `all`, or `all-2026-11-1`
+    previous  name of the archive page before it; empty where there is none
+    archive   whether it is an archive page
+    """
+
+    name: str
+    shown: tuple[Shown, ...]
+    tombstones: tuple[Tombstone, ...] = ()
+    previous: str = ""
+    archive: bool = False
 
 
 def floor_to_edge(when: datetime) -> datetime:
@@ -74,31 +80,54 @@ def window(tx: Tx, key: str, feed: Feed, without: Collection[int] = ()) -> Windo
     as_of = floor_to_edge(tx.now)
     recent = as_of - timedelta(hours=feed.window_hours)
     rows = [row for row in deliveries.window(tx, key, feed.window_max + len(without)) if row.article_id not in without]
-    rows = [row for index, row in enumerate(rows[: feed.window_max]) if index < feed.window or row.sort_at > recent]
+    return showing(
+        tx, key, feed, [shown_of(row) for index, row in enumerate(rows[: feed.window_max]) if index < feed.window or row.sort_at > recent]
+    )
+
+
+def showing(tx: Tx, key: str, feed: Feed, shown: Sequence[Shown]) -> Window:
+    """The window of a live document that shows these, newest first."""
+    as_of = floor_to_edge(tx.now)
     gone = deliveries.removed_since(tx, key, as_of - TOMBSTONES)
     stones = tuple(Tombstone(row.identity, row.live_at) for row in gone)
-    edges = [row.sort_at + timedelta(hours=feed.window_hours) for row in rows[feed.window :]]
+    edges = [one.sort_at + timedelta(hours=feed.window_hours) for one in shown[feed.window :]]
+    edges = [edge for edge in edges if edge > as_of]  # what is older waits for others, not for the time
     edges += [stone.withdrawn_at + TOMBSTONES for stone in stones]
-    shown = tuple(Shown(row.article_id, row.wanted, row.sort_at, row.identity, row.short_id) for row in rows)
-    return Window(shown, stones, as_of, floor_to_edge(min(edges)) + EDGE if edges else None)
+    return Window(tuple(shown), stones, as_of, floor_to_edge(min(edges)) + EDGE if edges else None)
+
+
+def shown_of(row: Row[Any]) -> Shown:
+    """A row of `deliveries.window` or `deliveries.stretch`."""
+    return Shown(row.article_id, row.wanted, row.sort_at, row.identity, row.short_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """Where a set of feeds is read: `home_url` a person opens, `feeds_url` the documents stand below, `link` of an article."""
+    """Where a set of feeds is read.
+
+    home_url  a person opens
+    urls      folder (feeds, sitemaps) → what its documents stand below, with a slash at the end
+    root      the same in paths: a document's is `{root}{folder}/{name}.{extension}`
+    link      (entry, canonical URL) → where this outlet's reader reads the article
+    """
 
     home_url: str
-    feeds_url: str
-    link: Callable[[Shown, str], str]  # (place, canonical URL) → where this outlet's reader reads it
+    urls: Mapping[str, str]
+    root: str
+    link: Callable[[Shown, str], str]
 
 
 @dataclass(slots=True)
 class Built:
-    """The documents of one feed, and the articles that had to be left out, each with the reason."""
+    """The documents of one edition, and the articles that had to be left out, each with the reason.
+
+    `too_much` of its oldest entries found no room within the size bound.
+    """
 
     documents: list[Document] = field(default_factory=list)
     shown: frozenset[int] = frozenset()
     left_out: dict[int, str] = field(default_factory=dict)
+    too_much: int = 0
     fault: str = ""
 
 
@@ -109,24 +138,31 @@ class Builder:
         """`touch` is told the article before each rendering (careful runs)."""
         self._context, self._site, self._base, self._touch = context, site, base, touch
         self._revisions: dict[int, Revision] = {}
-        self._entries: dict[int, tuple[Rendered, ...]] = {}  # revision → its entry in every format, in the order of FORMATS
+        self._entries: dict[EntryKey, Rendered] = {}
 
-    def load(self, tx: Tx, shown: Sequence[Shown]) -> None:
+    def load(self, tx: Tx, feed: Feed, shown: Sequence[Shown]) -> None:
         """Take the entries that are kept, and read the revisions of the others."""
-        wanted = {place.revision for place in shown} - self._entries.keys()
-        kept = self._context.entries.get_all(self._key(revision) for revision in wanted)
-        self._entries.update({revision: entries for (*_, revision), entries in kept.items()})
-        self._revisions.update(read(self._context, tx, wanted - self._entries.keys() - self._revisions.keys()))
+        wanted = {key for place in shown for key in self._keys(feed, place.revision)} - self._entries.keys()
+        self._entries.update(self._context.entries.get_all(wanted))
+        missing = {revision for *_, revision in wanted - self._entries.keys()}
+        self._revisions.update(read(self._context, tx, missing - self._revisions.keys()))
 
-    def build(self, feed: Feed, seen: Window, updated_at: datetime, folder: str, known: Mapping[str, Row[Any]]) -> Built:
-        """All formats of one feed; an entry that cannot be rendered, or breaks the contract, is left out of all of them.
+    def paths(self, feed: Feed, name: str) -> list[str]:
+        """Where the documents of an edition stand."""
+        return [self._path(fmt, name) for fmt in formats_of(feed)]
 
+    def build(
+        self, feed: Feed, edition: Edition, updated_at: datetime, known: Mapping[str, Row[Any]], latest: datetime | None = None
+    ) -> Built:
+        """All formats of one edition; an entry that cannot be rendered, or breaks the contract, is left out of all of them.
+
+        No date in it may be after `latest`, else after `updated_at`.
         What stands already (`known`, path → row with sha256) has been held against the contract before.
         """
         built = Built()
-        shown = self._rendered(feed, seen.shown, built)
+        shown = self._rendered(feed, edition, built)
         for attempt in (1, 2):
-            faults = self._documents(feed, seen, shown, updated_at, folder, known, built)
+            faults = self._documents(feed, edition, shown, updated_at, latest or updated_at, known, built)
             guilty = {identity for identity, _ in faults if identity}
             if not faults or attempt == 2 or not guilty:  # noqa: PLR2004 - once more without the culprits, no oftener
                 built.fault = "; ".join(detail for _, detail in faults)
@@ -138,99 +174,139 @@ class Builder:
             shown = [place for place in shown if place.article_id not in built.left_out]
         return built
 
-    def _key(self, revision: int) -> EntryKey:
-        return (self._site.name, self._site.home_url, revision)
+    def index(self, feed: Feed, listed: Sequence[tuple[str, datetime]]) -> list[Document]:
+        """What lists all editions (name, last change) of a feed, in the formats that know such a thing."""
+        made = []
+        for fmt in formats_of(feed):
+            if fmt.index is not None:
+                urls = [(f"{self._base.urls[fmt.folder]}{name}.{fmt.extension}", changed) for name, changed in listed]
+                made.append(Document(self._path(fmt, INDEX), fmt.media_type, fmt.index(urls)))
+        return made
 
-    def _rendered(self, feed: Feed, shown: Sequence[Shown], built: Built) -> list[Shown]:
+    def _path(self, fmt: Format, name: str) -> str:
+        return f"{self._base.root}{fmt.folder}/{name}.{fmt.extension}"
+
+    def _keys(self, feed: Feed, revision: int) -> list[EntryKey]:
+        return [(self._site.name, self._site.home_url, name, revision) for name in feed.formats]
+
+    def _rendered(self, feed: Feed, edition: Edition, built: Built) -> list[Shown]:
         """Those whose entry exists in every format, within the size bound."""
         kept: list[Shown] = []
         size = 0
-        for place in shown:
+        for place in edition.shown:
             try:
-                entries = self._entries.get(place.revision) or self._render(feed, place)
+                largest = max(self._entry(feed, key, place).size for key in self._keys(feed, place.revision))
             except Exception as error:  # noqa: BLE001 - one bad article never breaks a feed
                 limits.let_pass(error)
                 built.left_out[place.article_id] = f"It could not be rendered: {type(error).__name__}: {error}"
                 continue
-            size += max(entry.size for entry in entries)
-            if size > feed.window_max_bytes and kept:
+            size += largest
+            if size > feed.window_max_bytes and kept and not edition.archive:
+                built.too_much = len(edition.shown) - len(kept) - len(built.left_out)
                 break
             kept.append(place)
         return kept
 
-    def _render(self, feed: Feed, place: Shown) -> tuple[Rendered, ...]:
-        """The entry in every format, each read back once. Raises ValueError where its bytes are not one entry of a format."""
-        self._touch(place.article_id)
-        revision = self._revisions[place.revision]
-        made = tuple(_rendered(fmt, self._head(feed, fmt, EPOCH, ()), revision) for fmt in FORMATS.values())
-        self._entries[place.revision] = made
-        self._context.entries.put(self._key(place.revision), made, sum(entry.size for entry in made))
-        return made
-
-    def _links(self, rows: Sequence[tuple[Shown, tuple[Rendered, ...]]]) -> dict[Callable[[str], bytes], list[bytes]]:
-        """Where the entries lead, in every way a format quotes it."""
-        links = [self._base.link(place, entries[0].url) for place, entries in rows]
-        return {quoted: [quoted(link) for link in links] for quoted in {fmt.quoted for fmt in FORMATS.values()}}
+    def _entry(self, feed: Feed, key: EntryKey, place: Shown) -> Rendered:
+        """An entry in one format, read back once. Raises ValueError where its bytes are not one entry of it."""
+        found = self._entries.get(key)
+        if found is None:
+            self._touch(place.article_id)
+            fmt = FORMATS[key[2]]
+            found = _rendered(fmt, self._head(feed, fmt, Edition("any", ()), EPOCH), self._revisions[place.revision])
+            self._entries[key] = found
+            self._context.entries.put(key, found, found.size)
+        return found
 
     def _documents(
         self,
         feed: Feed,
-        seen: Window,
+        edition: Edition,
         shown: Sequence[Shown],
         updated_at: datetime,
-        folder: str,
+        latest: datetime,
         known: Mapping[str, Row[Any]],
         built: Built,
     ) -> list[tuple[str | None, str]]:
         """Make the documents and check each against the feed contract; answers (identity, fault) pairs."""
         built.documents, built.shown, faults = [], frozenset(s.article_id for s in shown), []
-        expected = [contract.Expectation(s.identity, s.sort_at) for s in shown]
-        latest = max([updated_at, *(s.sort_at for s in shown)])
-        rows = [(place, self._entries[place.revision]) for place in shown]
-        links = self._links(rows)
-        for place_of, fmt in enumerate(FORMATS.values()):
-            frame = fmt.frame(self._head(feed, fmt, updated_at, seen.tombstones))
-            entries = [everywhere[place_of] for _, everywhere in rows]
-            body = fmt.splice(frame, [entry.at(link) for entry, link in zip(entries, links[fmt.quoted], strict=True)])
-            made = Document(f"{folder}{feed.name}.{fmt.extension}", fmt.media_type, body)
+        latest = max([latest, *(s.sort_at for s in shown)])
+        entries = self._of(feed.formats[0], shown)
+        links = [self._base.link(place, entry.url) for place, entry in zip(shown, entries, strict=True)]
+        expected = [contract.Expectation(place.identity, place.sort_at, link) for place, link in zip(shown, links, strict=True)]
+        quoted = {write: [write(link) for link in links] for write in {fmt.quoted for fmt in formats_of(feed)}}
+        for fmt in (f for f in formats_of(feed) if f.archived or not edition.archive):
+            frame = fmt.frame(self._head(feed, fmt, edition, updated_at))
+            every = zip(self._of(fmt.name, shown), quoted[fmt.quoted], expected, strict=True)
+            rows = [row for row in every if row[0].parts][: fmt.most]
+            body = fmt.splice(frame, [entry.at(link) for entry, link, _ in rows])
+            made = Document(self._path(fmt, edition.name), fmt.media_type, body)
             built.documents.append(made)
             if (row := known.get(made.path)) is not None and row.sha256 == made.sha256:
                 continue
             found = contract.check_frame(fmt, frame)
-            found += contract.check_parts([e.seen for e in entries], len(body), expected, 2 * feed.window_max_bytes, latest)
+            seen = [entry.seen_at(wanted.link) for entry, _, wanted in rows]
+            found += contract.check_parts(seen, len(body), [wanted for *_, wanted in rows], 2 * feed.window_max_bytes, latest)
             faults += [(fault.identity, f"{fmt.name}: {fault.detail}") for fault in found]
         return faults
 
-    def _head(self, feed: Feed, fmt: Format, updated_at: datetime, tombstones: tuple[Tombstone, ...]) -> FeedHead:
-        site = self._site
-        return FeedHead(
-            identity=feed_identity(site.tag_host, site.tag_date, site.name, feed.name),
-            self_url=f"{self._base.feeds_url}{feed.name}.{fmt.extension}",
-            home_url=self._base.home_url,
-            title=feed.title,
-            description=feed.description,
-            language=site.language,
-            publisher=site.publisher,
-            sections_url=f"{site.home_url}sections/",
-            updated_at=updated_at,
-            rights=site.rights,
-            tombstones=tombstones,
-        )
+    def _of(self, fmt: str, shown: Sequence[Shown]) -> list[Rendered]:
+        """The entries of these in one format."""
+        site, home = self._site.name, self._site.home_url
+        return [self._entries[site, home, fmt, place.revision] for place in shown]
+
+    def _head(self, feed: Feed, fmt: Format, edition: Edition, updated_at: datetime) -> FeedHead:
+        return head(self._site, self._base, feed, fmt, edition, updated_at)
 
 
-def _rendered(fmt: Format, head: FeedHead, revision: Revision) -> Rendered:
-    mark = _mark(revision)
-    body = fmt.entry(entry_of(revision, mark), head)
+INDEX = "index"
+"""The name of the document that lists a feed's editions."""
+
+
+def formats_of(feed: Feed) -> tuple[Format, ...]:
+    """The formats a feed is written in."""
+    return tuple(FORMATS[name] for name in feed.formats)
+
+
+def head(site: Site, base: Base, feed: Feed, fmt: Format, edition: Edition, updated_at: datetime) -> FeedHead:
+    """What a document says before its first entry."""
+    url = base.urls[fmt.folder]
+    return FeedHead(
+        identity=feed_identity(site.tag_host, site.tag_date, site.name, feed.name),
+        self_url=f"{url}{edition.name}.{fmt.extension}",
+        home_url=base.home_url,
+        title=feed.title,
+        description=feed.description,
+        language=site.language,
+        publisher=site.publisher,
+        sections_url=f"{site.home_url}sections/",
+        updated_at=updated_at,
+        rights=site.rights,
+        tombstones=edition.tombstones,
+        prev_archive_url=f"{url}{edition.previous}.{fmt.extension}" if edition.previous else "",
+        current_url=f"{url}{feed.name}.{fmt.extension}" if edition.archive else "",
+        is_archive=edition.archive,
+        publication=site.publication,
+        addresses=tuple(Address(f.name, f.title or f.name, f"{url}{feed.name}.{f.extension}", f.media_type) for f in formats_of(feed)),
+    )
+
+
+def _rendered(fmt: Format, told: FeedHead, revision: Revision) -> Rendered:
+    """One entry; without parts where the format does not show such an article."""
+    mark, url = _mark(revision), article_of(revision).url
+    try:
+        body = fmt.entry(entry_of(revision, mark), told)
+    except contract.NoPlace:
+        return Rendered((), Seen(None, None), url, 0)
     parts = tuple(body.split(fmt.quoted(mark)))
-    return Rendered(parts, contract.read_entry(fmt, _any_frame(fmt), body), article_of(revision).url, sum(map(len, parts)))
+    return Rendered(parts, contract.read_entry(fmt, _any_frame(fmt), body), url, sum(map(len, parts)))
 
 
 @cache
 def _any_frame(fmt: Format) -> bytes:
     """A document without entries, to read one back from: what stands around it is of no account."""
     url, text = "https://any.invalid/", "any"
-    head = FeedHead(url, url, url, title=text, description=text, language="en", publisher=text, sections_url=url, updated_at=EPOCH)
-    return fmt.frame(head)
+    return fmt.frame(FeedHead(url, url, url, text, text, "en", text, sections_url=url, updated_at=EPOCH))
 
 
 def _mark(revision: Revision) -> str:
@@ -290,7 +366,7 @@ def share_of(context: Context, site: Site, network: Network, revision: Revision)
 
 def origin_base(site: Site) -> Base:
     """The site itself: entries lead to the canonical page."""
-    return Base(site.home_url, site.feeds_base, lambda _place, url: url)
+    return Base(site.home_url, {f: site.base(f) for f in ("feeds", "sitemaps")}, f"{site.name}/", lambda _place, url: url)
 
 
 def feed_key(site: Site, feed: Feed) -> str:

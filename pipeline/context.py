@@ -16,7 +16,7 @@ from pipeline.backends import open_backend
 from pipeline.kit import log
 from pipeline.kit.cache import Recent, Weighed
 from pipeline.kit.clock import Clock, SystemClock
-from pipeline.ledger import Ledger, deliveries, duties, outlets
+from pipeline.ledger import Ledger, archives, deliveries, duties, outlets
 from pipeline.model.errors import ConfigError
 from pipeline.model.settings import Feed, Kind, Mirror, Network, Settings, Site
 
@@ -44,7 +44,7 @@ class Context:
     owner: str = ""
     # Windows at their bounds: four feeds of two hundred entries, 27 kB each in all formats, most in two feeds. Too few, and each
     # build renders again what the build before threw away.
-    entries: Weighed[tuple[str, str, int], tuple[Rendered, ...]] = field(default_factory=lambda: Weighed(20_000_000))
+    entries: Weighed[tuple[str, str, str, int], Rendered] = field(default_factory=lambda: Weighed(20_000_000))
     revisions: Weighed[int, Revision] = field(default_factory=lambda: Weighed(3_000_000))
     told: Weighed[tuple[object, ...], Told] = field(default_factory=lambda: Weighed(3_000_000))
     shells: Recent[tuple[str, Form], tuple[PageFrame, Shell]] = field(default_factory=Recent)
@@ -191,7 +191,9 @@ def register(context: Context) -> tuple[str, ...]:
             if row["closed"]:
                 deliveries.empty(tx, str(row["key"]))
         for key in changed:
-            # Pages and payloads carry addresses and titles of the configuration; feeds are rebuilt whole anyway.
-            if f"/{Kind.FEED.value}:" not in key:
+            # Pages and payloads carry addresses and titles of the configuration; a feed's live document is made whole anyway.
+            if f"/{Kind.FEED.value}:" in key:
+                archives.write_again(tx, key)
+            else:
                 deliveries.again(tx, key)
         return changed

@@ -1,45 +1,67 @@
 """Step 3a: the deliveries of a feed → its documents at the origin, all formats together.
 
-lease > what is due, what the window shows > entries > documents > contract > put what changed > settle > ask again
+lease > what is due, which pages it touches > archive pages > live document > contract > put what changed > settle > ask again
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from pipeline import building, leasing
-from pipeline.formats import FORMATS
+from pipeline import building, leasing, paging
 from pipeline.kit import metrics
-from pipeline.ledger import deliveries, documents
-from pipeline.ledger.deliveries import BEYOND, GONE, LIVE, Failure, Settled
+from pipeline.ledger import archives, deliveries, documents
+from pipeline.ledger.deliveries import BEYOND, GONE, LIVE, PAGE, Failure, Settled
 from pipeline.model.document import Document, DocumentStatus
 from pipeline.model.errors import Permanent, PressrunError, Transient
 from pipeline.model.run import Run, Step
 from pipeline.model.settings import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from typing import Any
 
     from sqlalchemy import Row
 
-    from pipeline.building import Built, Window
+    from pipeline.building import Built, Edition
     from pipeline.context import Context
     from pipeline.leasing import Lease
     from pipeline.ledger.deliveries import Due
     from pipeline.model.settings import Feed, Site
+    from pipeline.paging import Work
 
 LIMIT = 5.0
 MOST = 1000
+
+
+@dataclass(slots=True)
+class Made:
+    """What a run made: documents to put in this order, each with its last change; where each article stands; what was left out."""
+
+    documents: list[tuple[Document, datetime]] = field(default_factory=list)
+    live: list[Document] = field(default_factory=list)
+    pages: list[archives.Page] = field(default_factory=list)
+    places: dict[int, str | None] = field(default_factory=dict)  # article → its archive page, None: the live document
+    left_out: dict[int, str] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    updated: datetime | None = None
+
+    def take(self, built: Built, updated: datetime, page: str | None) -> None:
+        """Add an edition."""
+        self.documents += [(document, updated) for document in built.documents]
+        self.places |= dict.fromkeys(built.shown, page)
+        self.left_out |= built.left_out
+        self.faults += [built.fault] if built.fault else []
 
 
 def run(context: Context, keys: Sequence[str]) -> Run:
     """Bring these feeds up to date; a feed in somebody else's hands is passed over."""
 
     def bring(lease: Lease, site: Site, name: str) -> int:
-        return _bring(context, lease, site, next(f for f in site.feeds if f.name == name))
+        feed = next(f for f in site.feeds if f.name == name)
+        return _close(context, lease, site, feed) if feed.closed else _bring(context, lease, site, feed)
 
     return leasing.at_each(context, keys, Step.FEEDS, LIMIT, bring)
 
@@ -54,51 +76,85 @@ def _bring(context: Context, lease: Lease, site: Site, feed: Feed) -> int:
 
 def _build(context: Context, lease: Lease, site: Site, feed: Feed, *, leave_struck: bool) -> tuple[int, bool]:
     builder = building.Builder(context, site, building.origin_base(site), lease.touch)
+    rows = _read(context, lease, feed, builder, leave_struck=leave_struck)
+    made, too_much = _make(lease, feed, builder, rows)
+    if too_much and feed.page_size:
+        rows = _read(context, lease, feed, builder, leave_struck=leave_struck, leave=too_much)
+        made, _ = _make(lease, feed, builder, rows)
+    for article, reason in made.left_out.items():
+        metrics.alerts.labels("entry left out").inc()
+        context.log.error("entry left out", outlet=lease.key, article=article, outcome=reason)
+    changed: list[tuple[Document, datetime]] = []
+    try:
+        if made.faults:
+            message = f"The feed contract is not met, the last good documents stay: {'; '.join(made.faults)}"
+            raise Permanent(message)
+        _store(context, lease, made.documents, rows.known, changed)
+    except (OSError, Transient, Permanent) as error:
+        _fail(context, lease, rows.due, error, [documents.Stored(d, when, as_of=rows.work.window.as_of) for d, when in changed])
+        return 0, rows.struck
+    return _settle(context, lease, feed, site, rows, made, changed), rows.struck
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a run read: what is due, what is to be made of it, what stands (path → row), the time; whether something was left for later."""
+
+    due: tuple[Due, ...]
+    work: Work
+    known: Mapping[str, Row[Any]]
+    now: datetime
+    struck: bool
+
+
+def _read(context: Context, lease: Lease, feed: Feed, builder: building.Builder, *, leave_struck: bool, leave: int = 0) -> Rows:
     with context.ledger.read() as tx:
         due = deliveries.due(tx, lease.key, MOST)
         struck = {d.article_id for d in due if d.strikes} if leave_struck else set()
-        seen = building.window(tx, lease.key, feed, struck)
-        builder.load(tx, seen.shown)
-        known = documents.known(tx, lease.key, [f"{site.name}/feeds/{feed.name}.{f.extension}" for f in FORMATS.values()])
-        now = tx.now
-    due = tuple(d for d in due if d.article_id not in struck)
-    built, updated = _rendered(lease, feed, builder, seen, due, known, now, folder=f"{site.name}/feeds/")
-    for article, reason in built.left_out.items():
-        metrics.alerts.labels("entry left out").inc()
-        context.log.error("entry left out", outlet=lease.key, article=article, outcome=reason)
-    changed: list[Document] = []
-    try:
-        if built.fault:
-            message = f"The feed contract is not met, the last good documents stay: {built.fault}"
-            raise Permanent(message)
-        _store(context, lease, built.documents, known, changed)
-    except (OSError, Transient, Permanent) as error:
-        _fail(context, lease, due, error, [documents.Stored(d, updated, as_of=seen.as_of) for d in changed])
-        return 0, bool(struck)
-    _settle(context, lease, feed, site, seen, due, built, changed, updated)
-    return len(due), bool(struck)
+        due = tuple(d for d in due if d.article_id not in struck)
+        work = paging.read(tx, lease.key, feed, due, struck, leave)
+        builder.load(tx, feed, work.shown)
+        names = [feed.name, building.INDEX, *(edition.name for _, edition in work.pages)]
+        known = documents.known(tx, lease.key, [path for name in names for path in builder.paths(feed, name)])
+        return Rows(due, work, known, tx.now, bool(struck))
 
 
-def _rendered(
-    lease: Lease,
-    feed: Feed,
-    builder: building.Builder,
-    seen: Window,
-    due: Sequence[Due],
-    known: Mapping[str, Row[Any]],
-    now: datetime,
-    folder: str,
-) -> tuple[Built, datetime]:
-    """The documents, and the instant they call their last change: of the deliveries made live, or now if anything else changed them."""
+def _make(lease: Lease, feed: Feed, builder: building.Builder, rows: Rows) -> tuple[Made, int]:
+    """Everything this run is to store; how many entries of the live document found no room in it."""
+    made = Made()
+    for page, edition in rows.work.pages:
+        built, updated = _page(feed, builder, edition, page.changed_at, rows)
+        made.take(built, updated, page.name)
+        made.pages.append(paging.changed_at(page, updated))
+    live, made.updated = _live(lease, feed, builder, rows)
+    made.take(live, made.updated, None)
+    made.live = live.documents
+    pages = [(paging.page_name(feed, page.name), page.changed_at) for page in (*made.pages[::-1], *rows.work.listed)]
+    made.documents += [(document, made.updated) for document in builder.index(feed, [(feed.name, made.updated), *pages])]
+    return made, live.too_much
+
+
+def _page(feed: Feed, builder: building.Builder, edition: Edition, changed_at: datetime, rows: Rows) -> tuple[Built, datetime]:
+    """An archive page, and its last change: when it was, or now where it says anything else than what stands."""
+    built = builder.build(feed, edition, changed_at, rows.known, rows.now)
+    told = {path: row.sha256 for path, row in rows.known.items()}
+    if changed_at >= rows.now or all(told.get(document.path) == document.sha256 for document in built.documents):
+        return built, changed_at
+    return builder.build(feed, edition, rows.now, rows.known), rows.now
+
+
+def _live(lease: Lease, feed: Feed, builder: building.Builder, rows: Rows) -> tuple[Built, datetime]:
+    """The live document, and the instant it calls its last change: of the deliveries made live, or now if anything else changed it."""
+    edition, due, known = rows.work.live(feed), rows.due, rows.known
     before = lease.hold.changed_at
-    shown = {place.article_id for place in seen.shown}
+    shown = {place.article_id for place in edition.shown}
     moved = [d.live_at for d in due if d.article_id in shown]
-    updated = max([t for t in (before, *moved) if t], default=now)
-    built = builder.build(feed, seen, updated, folder, known)
+    updated = max([t for t in (before, *moved) if t], default=rows.now)
+    built = builder.build(feed, edition, updated, known)
     if before and not moved and any(_differs(d, known) for d in built.documents):
         left = [d.live_at for d in due if d.shown]
-        updated = max([before, *left]) if left else max(now, before)
-        built = builder.build(feed, seen, updated, folder, known)
+        updated = max([before, *left]) if left else max(rows.now, before)
+        built = builder.build(feed, edition, updated, known)
     return built, updated
 
 
@@ -107,18 +163,30 @@ def _differs(document: Document, known: Mapping[str, Row[Any]]) -> bool:
     return row is None or row.sha256 != document.sha256 or row.status != DocumentStatus.LIVE.value
 
 
-def _store(context: Context, lease: Lease, made: Sequence[Document], known: Mapping[str, Row[Any]], changed: list[Document]) -> None:
-    """Put what changed, and note it in `changed`; after a crash everything: nobody knows how far the run before came."""
+def _store(
+    context: Context,
+    lease: Lease,
+    made: Sequence[tuple[Document, datetime]],
+    known: Mapping[str, Row[Any]],
+    changed: list[tuple[Document, datetime]],
+) -> None:
+    """Put what changed, and note it in `changed`; after a crash everything: nobody knows how far the run before came.
+
+    Archive pages come before the live document: an entry leaves that one only when its page stands.
+    """
     backend = context.origin(lease.key)
-    for document in made:
+    for document, updated in made:
         if not lease.hold.careful and not _differs(document, known):
             continue
         # A twin beside a newer document would be a lie: it goes first, upkeep makes a new one.
         row = known.get(document.path)
-        for twin in (".gz", ".br") if lease.hold.careful or (row is not None and row.twins_sha) else ():
+        for twin in TWINS if lease.hold.careful or (row is not None and row.twins_sha) else ():
             backend.delete(document.path + twin, lease.hold.fence)
         backend.put(document.path, document.body, document.media_type, lease.hold.fence)
-        changed.append(document)
+        changed.append((document, updated))
+
+
+TWINS = (".gz", ".br")
 
 
 def _settle(
@@ -126,35 +194,48 @@ def _settle(
     lease: Lease,
     feed: Feed,
     site: Site,
-    seen: Window,
-    due: Sequence[Due],
-    built: Built,
-    changed: Sequence[Document],
-    updated: datetime,
-) -> None:
-    left_out = built.left_out
-    url = f"{site.feeds_base}{feed.name}.rss"
-    good = [Settled(d, _place(d, built.shown), url) for d in due if d.article_id not in left_out]
+    rows: Rows,
+    made: Made,
+    changed: Sequence[tuple[Document, datetime]],
+) -> int:
+    left_out, due, work = made.left_out, rows.due, rows.work
+    good = [settled for d in due if d.article_id not in left_out and (settled := _settled(feed, site, work, made, d)) is not None]
     with context.ledger.write() as tx:
         deliveries.settle(tx, lease.key, good)
+        for page in made.pages:
+            url = f"{site.base(feed.folder)}{paging.page_name(feed, page.name)}.{building.formats_of(feed)[0].extension}"
+            deliveries.put_on_page(tx, lease.key, page.name, url, {a for a, at in made.places.items() if at == page.name} - work.waiting)
         lease.hasten(tx)
         deliveries.fail(tx, lease.key, [Failure(d, "left out", left_out[d.article_id], None) for d in due if d.article_id in left_out])
         deliveries.record(
             tx, lease.key, [(s.due.article_id, 0, "settled", "") for s in good if s.due.attempts or lease.hold.circuit_failures]
         )
-        documents.put(tx, lease.key, [documents.Stored(d, updated, as_of=seen.as_of) for d in changed])
-        documents.topics(tx, lease.key, {site.feeds_base + d.path.rpartition("/")[2]: d for d in changed}, updated)
+        documents.put(tx, lease.key, [documents.Stored(d, updated, as_of=work.window.as_of) for d, updated in changed])
+        archives.put(tx, lease.key, made.pages)
+        now_live = {site.base(feed.folder) + d.path.rpartition("/")[2]: d for d, _ in changed if d in made.live}
+        documents.topics(tx, lease.key, now_live, made.updated or tx.now)
         lease.worked(tx)
         # The outlet's row comes last, as in a plan; a lost fence rolls all of this back.
-        lease.guard(tx, held_seq=lease.hold.wanted_seq, changed_at=updated, next_edge_at=seen.next_edge, suspect=None)
+        done = {} if work.left else {"held_seq": lease.hold.wanted_seq}
+        lease.guard(tx, **done, changed_at=made.updated, next_edge_at=work.window.next_edge, suspect=None)
         now = tx.now
     _measure(lease.key, good, left_out, now)
+    return len(good) + len(left_out)
 
 
-def _place(due: Due, shown: Collection[int]) -> str:
+def _settled(feed: Feed, site: Site, work: Work, made: Made, due: Due) -> Settled | None:
+    """Where the delivery stands now; None where its page is left to the next run."""
+    if due.article_id in work.waiting:
+        return None
+    extension = building.formats_of(feed)[0].extension
+    base = site.base(feed.folder)
     if not due.present:
-        return GONE
-    return LIVE if due.article_id in shown else BEYOND
+        return Settled(due, GONE, f"{base}{feed.name}.{extension}", due.page)
+    if due.article_id in made.places:
+        page = made.places[due.article_id]
+        name = paging.page_name(feed, page) if page else feed.name
+        return Settled(due, PAGE if page else LIVE, f"{base}{name}.{extension}", page)
+    return None if feed.page_size else Settled(due, BEYOND, f"{base}{feed.name}.{extension}")
 
 
 def _measure(key: str, good: Sequence[Settled], left_out: Mapping[int, str], now: datetime) -> None:
@@ -188,3 +269,32 @@ def _fail(context: Context, lease: Lease, due: Sequence[Due], error: Exception, 
         lease.guard(tx, held_seq=lease.hold.wanted_seq, **({} if due else {"next_edge_at": back}))
         if isinstance(cause, Transient):
             lease.failed(tx)
+
+
+def _close(context: Context, lease: Lease, site: Site, feed: Feed) -> int:
+    """A feed that is closed, or has another name now: none of its documents stands, and who asks for one is told 410, or where to go."""
+    with context.ledger.read() as tx:
+        due = deliveries.due(tx, lease.key, MOST)
+        rows = documents.standing(tx, lease.key, MOST)
+    backend = context.origin(lease.key)
+    ended = []
+    try:
+        for row in rows:
+            for suffix in ("", *TWINS):
+                backend.delete(row.path + suffix, lease.hold.fence)
+            extension = row.path.rpartition("/")[2].partition(".")[2]
+            target = f"{site.base(feed.folder)}{feed.moved_to}.{extension}" if feed.moved_to else ""
+            ended.append(Document(row.path, row.media_type, b"", DocumentStatus.MOVED if target else DocumentStatus.GONE, target))
+    except (OSError, Transient) as error:
+        _fail(context, lease, due, error, ())
+        return 0
+    with context.ledger.write() as tx:
+        deliveries.settle(tx, lease.key, [Settled(d, GONE, "", d.page) for d in due if not d.present])
+        if any(d.present for d in due):  # planned by whoever had not heard of it yet
+            deliveries.empty(tx, lease.key)
+        lease.hasten(tx)
+        documents.put(tx, lease.key, [documents.Stored(d, tx.now) for d in ended])
+        lease.worked(tx)
+        done = {"held_seq": lease.hold.wanted_seq} if len(rows) < MOST else {}
+        lease.guard(tx, **done, changed_at=tx.now, next_edge_at=None, suspect=None)
+    return len(due)

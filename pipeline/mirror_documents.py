@@ -6,11 +6,10 @@ Nothing here is stored: `mirrors` puts it where it belongs.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline import building
-from pipeline.formats import FORMATS
 from pipeline.kit import metrics
 from pipeline.ledger import deliveries, documents
 from pipeline.ledger.documents import Stored
@@ -33,7 +32,8 @@ INDEX = 50
 HTML = "text/html; charset=utf-8"
 TEXT = "text/plain; charset=utf-8"
 MARKER = ".gone"  # beside a page that was withdrawn: who serves the folder answers 410
-FORMAT_TITLES = {"rss": "RSS", "atom": "Atom", "json": "JSON Feed"}
+FOLDER = "feeds"
+READERS = frozenset({"rss", "atom", "json"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +125,18 @@ class Maker:
     def shared(self, change: Change) -> Shared:
         """Feeds, index and robots for what the mirror holds once the change is settled. All is read first, then rendered."""
         home = self.mirror.base_url
-        base = building.Base(home, f"{home}feeds/", lambda place, url: home + page_path(url, place.short_id))
-        builder = building.Builder(self.context, self.site, base, self.touch)
+        base = building.Base(home, {FOLDER: f"{home}{FOLDER}/"}, "", lambda place, url: home + page_path(url, place.short_id))
+        builder, shown_feeds = building.Builder(self.context, self.site, base, self.touch), feeds_of(self.site)
         with self.context.ledger.read() as tx:
-            windows = [building.window(tx, building.feed_key(self.site, feed), feed, change.removed) for feed in self.site.feeds]
+            windows = [building.window(tx, building.feed_key(self.site, feed), feed, change.removed) for feed in shown_feeds]
             edge = min((window.next_edge for window in windows if window.next_edge), default=None)
             newest = [r for r in deliveries.window(tx, self.key, INDEX + len(change.removed)) if r.article_id not in change.removed]
             asked = {place.article_id for window in windows for place in window.shown} | {row.article_id for row in newest}
             here = deliveries.held_at(tx, self.key, sorted(asked)).keys() | change.added
-            feeds = [self._known(tx, feed, building.only(window, here)) for feed, window in zip(self.site.feeds, windows, strict=True)]
+            feeds = [self._known(tx, feed, building.only(window, here)) for feed, window in zip(shown_feeds, windows, strict=True)]
             changed = [one for one in feeds if not self._stands(one)]
             for one in changed:
-                builder.load(tx, one.seen.shown)
+                builder.load(tx, one.feed, one.seen.shown)
             shown = [row.wanted for row in newest if row.article_id in here][:INDEX]
             revisions = building.read(self.context, tx, shown)
             now = tx.now
@@ -145,7 +145,7 @@ class Maker:
         return Shared([*made, *(Stored(document, change.at or now) for document in plain)], edge)
 
     def _known(self, tx: Tx, feed: Feed, seen: building.Window) -> _Feed:
-        paths = [f"feeds/{feed.name}.{fmt.extension}" for fmt in FORMATS.values()]
+        paths = [f"{FOLDER}/{feed.name}.{fmt.extension}" for fmt in building.formats_of(feed)]
         return _Feed(feed, seen, documents.known(tx, self.key, paths))
 
     def _stands(self, one: _Feed) -> bool:
@@ -162,10 +162,11 @@ class Maker:
         before = max((row.changed_at for row in known.values()), default=None)
         moved = change.at is not None and (bool(change.removed) or any(s.article_id in change.added for s in seen.shown))
         updated = max([when for when in (before, change.at if moved else None) if when], default=change.at or now)
-        built = builder.build(feed, seen, updated, "feeds/", known)
+        edition = building.Edition(feed.name, seen.shown, seen.tombstones)
+        built = builder.build(feed, edition, updated, known)
         if before and not moved and any(_says_otherwise(d, known.get(d.path)) for d in built.documents):
             updated = max(before, now)
-            built = builder.build(feed, seen, updated, "feeds/", known)
+            built = builder.build(feed, edition, updated, known)
         self._report(feed, built)
         if built.fault:
             return []
@@ -202,17 +203,22 @@ def _says_otherwise(document: Document, row: Row[Any] | None) -> bool:
     return row is None or (row.sha256 != document.sha256 and not row.sha256.startswith(documents.MARKED))
 
 
+def feeds_of(site: Site) -> list[Feed]:
+    """The feeds a mirror has, in the formats that feed readers take: their windows, for what is older stands at the origin."""
+    shown = [replace(f, formats=tuple(name for name in f.formats if name in READERS)) for f in site.feeds if not f.closed]
+    return [feed for feed in shown if feed.formats]
+
+
 def frame(site: Site, mirror: Mirror) -> PageFrame:
     """What every page of a mirror says around its article."""
-    feeds_url = f"{mirror.base_url}feeds/"
     feeds = [
         FeedLink(
-            f"{feed.title} ({FORMAT_TITLES.get(fmt.name, fmt.name)})",
-            f"{feeds_url}{feed.name}.{fmt.extension}",
+            f"{feed.title} ({fmt.title or fmt.name})",
+            f"{mirror.base_url}{FOLDER}/{feed.name}.{fmt.extension}",
             fmt.media_type.partition(";")[0],
         )
-        for feed in site.feeds
-        for fmt in FORMATS.values()
+        for feed in feeds_of(site)
+        for fmt in building.formats_of(feed)
     ]
     addresses = dict.fromkeys([site.home_url, *(m.base_url for m in site.mirrors if not m.closed), *site.alternates])
     return PageFrame(site, mirror.base_url, tuple(feeds), tuple(addresses), mirror.seo, mirror.title or site.title)

@@ -29,11 +29,13 @@ def lines(
     sort_at: datetime,
     wanted_at: datetime,
 ) -> list[Planned]:
-    """A line for every outlet. `article` None is a withdrawal: no outlet should show it any more.
+    """A line for every outlet that is not closed. `article` None is a withdrawal: no outlet should show it any more.
 
+    What a closed outlet held it was told to give up when it was closed.
     Networks keep what they have when only the rules no longer match (`on_leave = keep`); a withdrawal removes it there too.
     """
     chosen = routes(article, site) if article else _nowhere(site)
+    closed = {outlet_key(site.name, kind, outlet.name) for kind, outlet in outlets(site) if outlet.closed}
     return [
         Planned(
             article_id=article_id,
@@ -47,6 +49,7 @@ def lines(
             wanted_at=wanted_at,
         )
         for route in chosen
+        if route.outlet not in closed
     ]
 
 

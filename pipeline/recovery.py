@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 import brotli
 
 from pipeline.backends import Mounted
-from pipeline.building import feed_key
-from pipeline.formats import FORMATS
-from pipeline.ledger import deliveries, documents, duties
+from pipeline.building import INDEX, feed_key, formats_of
+from pipeline.ledger import archives, deliveries, documents, duties
 from pipeline.mirror_documents import MARKER
 from pipeline.model.document import DocumentStatus
 from pipeline.model.settings import Kind, outlet_key
+from pipeline.paging import page_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,9 +49,9 @@ def check_feeds(context: Context) -> tuple[str, ...]:
     """
     broken = []
     for site in context.settings.sites:
-        for feed in site.feeds:
+        for feed in (f for f in site.feeds if not f.closed):
             key = feed_key(site, feed)
-            paths = [f"{site.name}/feeds/{feed.name}.{fmt.extension}" for fmt in FORMATS.values()]
+            paths = [f"{site.name}/{feed.folder}/{name}.{fmt.extension}" for name in (feed.name, INDEX) for fmt in formats_of(feed)]
             with context.ledger.read() as tx:
                 rows = documents.known(tx, key, paths)
             if rows:
@@ -156,18 +156,28 @@ def verify_feed(context: Context, key: str, *, repair: bool = True) -> tuple[int
     if found and repair:
         with context.ledger.write() as tx:
             documents.forget(tx, key, list(found))
+            archives.write_again(tx, key, {page for path in found if (page := page_of(path))})
             deliveries.again(tx, key, ())
     return looked, tuple(Drift(path, detail) for path, detail in found.items())
 
 
 def _differing(context: Context, key: str) -> tuple[dict[str, str], int]:
     """(path → what is wrong there, documents looked at)."""
-    site, _, name = context.outlet(key)
-    backend = context.origin(key)
-    with context.ledger.read() as tx:
-        rows = documents.known(tx, key, [f"{site.name}/feeds/{name}.{fmt.extension}" for fmt in FORMATS.values()])
-    told = {path: _drift(backend, path, row) or _lying_twin(backend, path, row) for path, row in rows.items()}
-    return {path: detail for path, detail in told.items() if detail}, len(rows)
+    backend, told, looked, after = context.origin(key), dict[str, str](), 0, ""
+    while True:
+        with context.ledger.read() as tx:
+            rows = documents.everything(tx, key, after)
+        if not rows:
+            return told, looked
+        after, looked = rows[-1].path, looked + len(rows)
+        told |= {row.path: detail for row in rows if (detail := _wrong(backend, row))}
+
+
+def _wrong(backend: Backend, row: Row[Any]) -> str:
+    """What is wrong with a feed's document; what is closed or was renamed must not stand any more."""
+    if row.status in {DocumentStatus.GONE.value, DocumentStatus.MOVED.value}:
+        return "" if backend.stat(row.path) is None else "It is closed, and can still be read."
+    return _drift(backend, row.path, row) or _lying_twin(backend, row.path, row)
 
 
 def _lying_twin(backend: Backend, path: str, row: Row[Any]) -> str:

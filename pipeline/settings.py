@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import asdict, fields
+from collections import Counter
+from dataclasses import asdict, fields, replace
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipeline import networks
 from pipeline.dialects import dialects
+from pipeline.formats import FORMATS
 from pipeline.kit import config, secrecy, signatures
 from pipeline.model.errors import ConfigError
 from pipeline.model.settings import Feed, Kind, Limits, Mirror, Network, Retries, Rules, Server, Settings, Site, Source, outlet_key
@@ -38,6 +40,11 @@ ENVIRONMENT = {
     "PRESSRUN_PORT": ("server", "port"),
     "PRESSRUN_PUBLIC_URL": ("server", "public_url"),
 }
+SITEMAPS = (
+    Feed("sitemap", "sitemap", "", formats=("sitemap",), window_hours=0, window_max=1000, page_size=500, folder="sitemaps"),
+    # What was published in the last two days and no more: the page named in pipeline.formats.news.
+    Feed("news-sitemap", "news sitemap", "", formats=("news",), window=0, window_hours=48, window_max=1000, page_size=0, folder="sitemaps"),
+)
 _HTTP_TARGET = re.compile(r"https?://[^/?#@\s]+/([^?#\s]*/)?")
 
 
@@ -120,6 +127,7 @@ def _site_faults(site: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         ZoneInfo(site.get("timezone", "UTC"))
     except (ZoneInfoNotFoundError, ValueError, OSError):
         yield "timezone", "Expected an IANA time zone such as Europe/Berlin."
+    yield from _feed_faults(site.get("feeds", {}))
     for name, network in site.get("networks", {}).items():
         if name not in networks.names():
             yield f"networks/{name}", f"Expected one of {', '.join(networks.names())}."
@@ -132,6 +140,19 @@ def _site_faults(site: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"mirrors/{name}", "A mirror over http needs target (where documents are PUT) and base_url (where readers find them)."
         elif mirror.get("backend") == "http" and not _HTTP_TARGET.fullmatch(mirror["target"]):
             yield f"mirrors/{name}/target", "Expected an http or https URL with a slash at its end; its credentials are the token's."
+
+
+def _feed_faults(feeds: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Formats nobody knows, and names that would be two feeds'."""
+    written = [name for name, fmt in FORMATS.items() if fmt.folder == "feeds"]
+    taken = Counter([*feeds, *(sitemap.name for sitemap in SITEMAPS), *(old for feed in feeds.values() for old in feed.get("former", []))])
+    for name, feed in feeds.items():
+        if unknown := [fmt for fmt in feed.get("formats", []) if fmt not in written]:
+            yield f"feeds/{name}/formats", f"There is no format {', '.join(unknown)}; expected some of {', '.join(written)}."
+        if taken[name] > 1:
+            yield f"feeds/{name}", "This name is taken: by the sitemaps, or as the former name of a feed."
+        if doubled := [old for old in feed.get("former", []) if taken[old] > 1]:
+            yield f"feeds/{name}/former", f"{', '.join(doubled)} is the name of another feed, or was."
 
 
 def _secret_faults(raw: Mapping[str, Any], base: Path) -> Iterator[Problem]:
@@ -278,21 +299,38 @@ def _site(name: str, raw: Mapping[str, Any], public: str, base: Path, data: Path
             "name": name,
             "feeds_url": raw["feeds_url"] or f"{public}{name}/feeds/",
             "alternates": tuple(raw["alternates"]),
-            "feeds": tuple(_feed(n, f) for n, f in raw["feeds"].items()),
+            "sitemaps_url": raw["sitemaps_url"] or f"{public}{name}/sitemaps/",
+            "feeds": tuple(_feeds(raw)),
             "mirrors": tuple(_mirror(name, n, m, public, base, data) for n, m in raw["mirrors"].items()),
             "networks": tuple(_network(n, m) for n, m in raw["networks"].items()),
         },
     )
 
 
+_RULES = ("sections", "tags", "languages", "authors")
+
+
 def _rules(raw: Mapping[str, Any]) -> tuple[Rules, dict[str, Any]]:
-    rules = Rules(*(tuple(raw[key]) for key in ("sections", "tags", "languages")))
-    return rules, {k: v for k, v in raw.items() if k not in {"sections", "tags", "languages"}}
+    sections, tags, languages, authors = (tuple(raw[key]) for key in _RULES)
+    rules = Rules(sections, tags, languages, authors, subsections=raw["subsections"])
+    return rules, {k: v for k, v in raw.items() if k not in {*_RULES, "subsections"}}
+
+
+def _feeds(raw: Mapping[str, Any]) -> Iterator[Feed]:
+    """The feeds of a site, the names they had before, and its sitemaps: feeds for search engines."""
+    for name, given in raw["feeds"].items():
+        feed = _feed(name, given)
+        yield feed
+        yield from (replace(feed, name=former, moved_to=name, closed=True) for former in given["former"])
+    yield from (replace(s, title=f"{raw['title']}: {s.title}", closed=not raw["sitemaps"]) for s in SITEMAPS)
 
 
 def _feed(name: str, raw: Mapping[str, Any]) -> Feed:
     rules, rest = _rules(raw)
-    return Feed(name=name, rules=rules, **{**rest, "description": rest["description"] or rest["title"]})
+    del rest["former"]
+    formats = tuple(rest["formats"])
+    only_films = replace(rules, films=set(formats) == {"roku"})
+    return Feed(name=name, **{**rest, "rules": only_films, "formats": formats, "description": rest["description"] or rest["title"]})
 
 
 def _mirror(site: str, name: str, raw: Mapping[str, Any], public: str, base: Path, data: Path) -> Mirror:

@@ -64,35 +64,33 @@ def test_the_notice_of_a_withdrawn_article_follows_a_changed_address(newsroom: N
     assert "http://127.0.0.1:9999" in notice.read_text()
 
 
-def fill(newsroom: Newsroom) -> None:
-    """More newer articles than the feed shows."""
-    feed = newsroom.context.settings.sites[0].feeds[0]
-    for number in range(feed.window + 3):
-        newsroom.send("published", article(id=f"n-{number}", published_at="2026-11-20T07:00:00Z"))
-    newsroom.drain()
+OLD_NEWS = "demo/feed:news-sitemap"
 
 
 def test_an_article_too_old_for_a_feed_says_so(newsroom: Newsroom) -> None:
-    """It is held there in no document, and nothing waits."""
-    fill(newsroom)
+    """It is held there in no document, and nothing waits: a news sitemap has no archive."""
     newsroom.send("published", article(**OLD))
     newsroom.drain()
-    (held,) = (o for o in newsroom.status("old").outlets if o.outlet == "demo/feed:all")
-    assert "old" not in newsroom.feed_ids()
+    (held,) = (o for o in newsroom.status("old").outlets if o.outlet == OLD_NEWS)
     assert (held.state, held.reason) == ("settled", "It is older than what this outlet shows.")
+    assert b"<url>" not in news(newsroom)
+
+
+def news(newsroom: Newsroom) -> bytes:
+    """The news sitemap."""
+    return (newsroom.context.settings.origin / "demo/sitemaps/news-sitemap.xml").read_bytes()
 
 
 def test_a_change_beyond_the_window_leaves_the_feed_as_it_was(newsroom: Newsroom) -> None:
     """Not a byte: who polls it is told nothing changed."""
-    fill(newsroom)
     newsroom.send("published", article(**OLD))
     newsroom.drain()
-    before = [newsroom.feed("all", extension) for extension in ("rss", "atom", "json")]
+    before = news(newsroom)
     newsroom.clock.move(60)
     newsroom.send("updated", article(**OLD, headline="Another", updated_at="2026-11-23T08:00:30Z"))
     newsroom.drain()
     assert newsroom.status("old").revision == 2
-    assert [newsroom.feed("all", extension) for extension in ("rss", "atom", "json")] == before
+    assert news(newsroom) == before
 
 
 def test_a_scheduled_article_was_last_edited_before_its_hour(newsroom: Newsroom) -> None:

@@ -192,7 +192,7 @@ def test_a_changed_title_reaches_feeds_and_pages(small_newsroom: Newsroom) -> No
     small_newsroom.drain()
     settings = small_newsroom.context.settings
     old = settings.sites[0]
-    site = replace(old, title="The New Courier", feeds=(replace(old.feeds[0], title="All of it"), old.feeds[1]))
+    site = replace(old, title="The New Courier", feeds=(replace(old.feeds[0], title="All of it"), *old.feeds[1:]))
     small_newsroom.context.settings = replace(settings, sites=(site,))
     assert "demo/feed:all" in register(small_newsroom.context)
     small_newsroom.clock.move(4)
@@ -235,7 +235,7 @@ def test_a_closed_outlet_gives_up_what_it_holds(small_newsroom: Newsroom) -> Non
     assert small_newsroom.page()[0] == 200
     settings = small_newsroom.context.settings
     old = settings.sites[0]
-    closed = replace(old, mirrors=(replace(old.mirrors[0], closed=True),), feeds=(replace(old.feeds[0], closed=True), old.feeds[1]))
+    closed = replace(old, mirrors=(replace(old.mirrors[0], closed=True),), feeds=(replace(old.feeds[0], closed=True), *old.feeds[1:]))
     small_newsroom.context.settings = replace(settings, sites=(closed,))
     register(small_newsroom.context)
     small_newsroom.clock.move(4)

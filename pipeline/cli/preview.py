@@ -10,11 +10,9 @@ import click
 
 from pipeline import building, mirror_documents
 from pipeline.cli import NO, offline, options
-from pipeline.formats import FORMATS
-from pipeline.model.entry import Entry, FeedHead
+from pipeline.model.entry import Entry
 from pipeline.networks import NETWORKS, to_json
 from pipeline.pages import ShareLink, article_page, page_path
-from pipeline.rules.identity import feed_identity
 from pipeline.rules.routes import why_not
 
 if TYPE_CHECKING:
@@ -56,17 +54,7 @@ def _renderings(site: Site, entry: Entry) -> Iterator[tuple[str, bytes]]:
         page = mirror.base_url + page_path(entry.article.url, entry.short_id)
         yield f"mirrors/{mirror.name}.html", article_page(building.with_link(entry, page), mirror_documents.frame(site, mirror), links)
     for feed in (f for f in site.feeds if not f.closed and not why_not(entry.article, f.rules)):
-        for fmt in FORMATS.values():
-            head = FeedHead(
-                identity=feed_identity(site.tag_host, site.tag_date, site.name, feed.name),
-                self_url=f"{site.feeds_base}{feed.name}.{fmt.extension}",
-                home_url=site.home_url,
-                title=feed.title,
-                description=feed.description,
-                language=site.language,
-                publisher=site.publisher,
-                sections_url=f"{site.home_url}sections/",
-                updated_at=entry.modified_at,
-                rights=site.rights,
-            )
-            yield f"feeds/{feed.name}.{fmt.extension}", fmt.document(head, [fmt.entry(entry, head)])
+        edition, base = building.Edition(feed.name, ()), building.origin_base(site)
+        for fmt in building.formats_of(feed):
+            head = building.head(site, base, feed, fmt, edition, entry.modified_at)
+            yield f"{fmt.folder}/{feed.name}.{fmt.extension}", fmt.document(head, [fmt.entry(entry, head)])

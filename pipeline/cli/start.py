@@ -13,10 +13,12 @@ import socket
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pipeline import settings as settings_file
+from pipeline.building import formats_of
 from pipeline.cli.supervisor import Facts
 from pipeline.context import Context, open_context, register
 from pipeline.kit import signatures
@@ -26,6 +28,9 @@ from pipeline.ledger.upgrade import upgrade
 from pipeline.model.errors import Unavailable
 from pipeline.web.api import TOKEN
 from tasks.embedded import find_server
+
+if TYPE_CHECKING:
+    from pipeline.model.settings import Feed, Site
 
 FOLDER = ".pressrun"
 USUAL_PORT = 8400
@@ -119,10 +124,15 @@ def greeting(context: Context, facts: Facts) -> list[str]:
     lines = [f"Pressrun is ready at {facts.url}"]
     lines += [f"  webhook   {facts.url}webhooks/{source.name}" for source in settings.sources]
     for site in settings.sites:
-        lines += [f"  feed      {site.feeds_base}{feed.name}.rss  .atom  .json" for feed in site.feeds]
+        lines += [f"  feed      {_addresses(site, feed)}" for feed in site.feeds if not feed.closed]
         lines += [f"  mirror    {mirror.base_url}" for mirror in site.mirrors]
     lines += [f"  API       {facts.url}docs"]
     return [*lines, "Publish something: pressrun publish schemas/examples/*.json --wait     Stop: Ctrl-C"]
+
+
+def _addresses(site: Site, feed: Feed) -> str:
+    first, *others = formats_of(feed)
+    return " ".join([f"{site.base(feed.folder)}{feed.name}.{first.extension}", *(f".{fmt.extension}" for fmt in others)])
 
 
 @click.command("start")

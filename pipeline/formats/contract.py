@@ -34,6 +34,8 @@ class Format:
     folder  where it stands below the site: `{site}/{folder}/{feed}.{extension}`
     most    at most so many entries, the newest, in a document; None: all the feed shows
     title   what people call it; empty: its name
+    archived  whether what leaves the feed's window goes to archive pages in this format
+    index   (absolute URL, last change) of the live document and each archive page → a document that lists them; None: there is none
     """
 
     name: str
@@ -47,6 +49,8 @@ class Format:
     folder: str = "feeds"
     most: int | None = None
     title: str = ""
+    archived: bool = True
+    index: Callable[[Sequence[tuple[str, datetime]]], bytes] | None = None
 
     def document(self, head: FeedHead, entries: Sequence[bytes]) -> bytes:
         """The whole document, entries in the order given. Raises ValueError for a head the format cannot carry."""

@@ -81,5 +81,16 @@ def _seen(element: etree._Element) -> Seen:
 
 
 FORMAT = Format(
-    "news", "xml", sitemap.MEDIA_TYPE, entry, quoted, frame, sitemap.splice, read, folder="sitemaps", most=MOST, title="News sitemap"
+    "news",
+    "xml",
+    sitemap.MEDIA_TYPE,
+    entry,
+    quoted,
+    frame,
+    sitemap.splice,
+    read,
+    folder="sitemaps",
+    most=MOST,
+    title="News sitemap",
+    archived=False,
 )

@@ -102,4 +102,4 @@ def _posters(item: etree._Element, played: etree._Element, article: Article) -> 
         etree.SubElement(parent, f"{{{MEDIA}}}thumbnail", url=poster)
 
 
-FORMAT = Format("roku", "roku.xml", MEDIA_TYPE, entry, quoted, frame, rss.splice, rss.read, title="Roku")
+FORMAT = Format("roku", "roku.xml", MEDIA_TYPE, entry, quoted, frame, rss.splice, rss.read, title="Roku", archived=False)

@@ -100,4 +100,17 @@ def _listed(url: str, changed: datetime) -> bytes:
     return standing(element, {None: SITEMAP})
 
 
-FORMAT = Format("sitemap", "xml", MEDIA_TYPE, entry, quoted, frame, splice, read, folder="sitemaps", most=MOST, title="Sitemap")
+FORMAT = Format(
+    "sitemap",
+    "xml",
+    MEDIA_TYPE,
+    entry,
+    quoted,
+    frame,
+    splice,
+    read,
+    folder="sitemaps",
+    most=MOST,
+    title="Sitemap",
+    index=index,
+)

@@ -6,26 +6,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Integer, Text, and_, bindparam, case, cast, false, func, literal, null, or_, select, text, update
 
+from pipeline.kit.clock import EPOCH
 from pipeline.ledger import tables as t
 from pipeline.ledger.types import Instant
 from pipeline.ledger.upsert import insert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from sqlalchemy import Executable, Row
+    from sqlalchemy import Executable, Row, Select
 
     from pipeline.ledger.engine import Tx
 
 WAITING, PENDING, RETRYING, SETTLED, FAILED, SKIPPED = "waiting", "pending", "retrying", "settled", "failed", "skipped"
-LIVE, BEYOND, GONE = "live", "beyond", "gone"
+LIVE, PAGE, BEYOND, GONE = "live", "page", "beyond", "gone"
 MOST_STRIKES = 3
 FURTHEST = timedelta(days=8)  # further ahead than any retry list reaches: a clock was wrong, so it is due
 
@@ -122,6 +122,7 @@ class Due:
 
     shown  whether the outlet's documents may hold an earlier one: it was not beyond them, nor gone
     again  the outlet holds this very revision: it is only made anew
+    page   the archive page of a feed that it was last put on
     """
 
     article_id: int
@@ -134,6 +135,8 @@ class Due:
     live_at: datetime
     shown: bool
     again: bool
+    sort_at: datetime
+    page: str | None
 
 
 def due(tx: Tx, outlet: str, most: int) -> tuple[Due, ...]:
@@ -148,7 +151,10 @@ def _due() -> Executable:
     shown = and_(d.held_present, func.coalesce(d.place, "") != BEYOND)
     again = func.coalesce(and_(d.held == d.wanted, d.held_present == d.wanted_present), false())
     return (
-        select(d.article_id, d.wanted, d.wanted_number, d.wanted_present, d.attempts, d.strikes, d.wanted_at, d.live_at, shown, again)
+        select(
+            *(d.article_id, d.wanted, d.wanted_number, d.wanted_present, d.attempts, d.strikes, d.wanted_at, d.live_at),
+            *(shown, again, d.sort_at, d.page),
+        )
         .where(d.outlet == bindparam("outlet"), is_due())
         .order_by(d.strikes, d.next_attempt_at, d.article_id)
         .limit(bindparam("most"))
@@ -173,6 +179,7 @@ class Settled:
     due: Due
     place: str
     url: str = ""
+    page: str | None = None
 
     @property
     def reason(self) -> str | None:
@@ -194,7 +201,8 @@ def settle_all(tx: Tx, rows: Iterable[tuple[str, Settled]]) -> None:
 def _settled_row(outlet: str, settled: Settled, now: datetime) -> dict[str, object]:
     due = settled.due
     held = {"w": due.wanted, "n": due.number, "p": due.present}
-    return {"o": outlet, "a": due.article_id, **held, "pl": settled.place, "u": settled.url, "r": settled.reason, "now": now}
+    made = {"pl": settled.place, "pg": settled.page, "u": settled.url, "r": settled.reason, "now": now}
+    return {"o": outlet, "a": due.article_id, **held, **made}
 
 
 @cache
@@ -217,9 +225,17 @@ def _settle() -> Executable:
             attempts=case((same, literal(0, Integer)), else_=d.attempts),
             strikes=case((same, literal(0, Integer)), else_=d.strikes),
             place=bindparam("pl"),
+            page=bindparam("pg"),
             url=case((bindparam("u", type_=Text) != "", bindparam("u", type_=Text)), else_=d.url),
         )
     )
+
+
+def put_on_page(tx: Tx, outlet: str, page: str, url: str, articles: Collection[int]) -> None:
+    """These articles stand on an archive page from now on, also those that nothing is due for; on no other any more."""
+    d = t.deliveries.c
+    here = and_(d.outlet == outlet, d.article_id.in_(sorted(articles)), or_(d.page.is_(None), d.page != page))
+    tx.run(update(t.deliveries).where(here, d.held_present).values(page=page, place=PAGE, url=url))
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +325,44 @@ def _window() -> Executable:
     )
 
 
+FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
+
+
+def stretch(tx: Tx, outlet: str, above: tuple[datetime, int] | None, upto: tuple[datetime, int] | None, most: int) -> list[Row[Any]]:
+    """As `window`, oldest first: what lies above one place of the order, up to and with another."""
+    low, high = above or (EPOCH, -1), upto or (FOREVER, 0)
+    values = {"low": low[0], "low_id": low[1], "high": high[0], "high_id": high[1]}
+    return tx.all(_stretch(), {"outlet": outlet, "most": most, **values})
+
+
+@cache
+def _stretch() -> Executable:
+    d, a = t.deliveries.c, t.articles.c
+    low, high = bindparam("low", type_=Instant), bindparam("high", type_=Instant)
+    return (
+        select(d.article_id, d.wanted, d.sort_at, a.identity, a.short_id)
+        .join(t.articles, a.id == d.article_id)
+        .where(
+            *(d.outlet == bindparam("outlet"), text("wanted_present"), d.state != FAILED, d.sort_at >= low, d.sort_at <= high),
+            or_(d.sort_at > low, d.article_id > bindparam("low_id")),
+            or_(d.sort_at < high, d.article_id <= bindparam("high_id")),
+        )
+        .order_by(d.sort_at, d.article_id)
+        .limit(bindparam("most"))
+    )
+
+
+def removed_from_page(tx: Tx, outlet: str, page: str) -> list[Row[Any]]:
+    """(identity, live_at) of articles withdrawn from an archive page, newest first."""
+    return tx.all(_removed_from_page(), {"outlet": outlet, "page": page})
+
+
+@cache
+def _removed_from_page() -> Executable:
+    d = t.deliveries.c
+    return _removed_from().where(d.page == bindparam("page"))
+
+
 def removed_since(tx: Tx, outlet: str, since: datetime, most: int = 100) -> list[Row[Any]]:
     """(identity, live_at) of articles withdrawn from an outlet since then, newest first."""
     return tx.all(_removed(), {"outlet": outlet, "since": since, "most": most})
@@ -316,17 +370,17 @@ def removed_since(tx: Tx, outlet: str, since: datetime, most: int = 100) -> list
 
 @cache
 def _removed() -> Executable:
-    d, a = t.deliveries.c, t.articles.c
-    r = t.revisions.c
+    return _removed_from().where(t.deliveries.c.live_at > bindparam("since", type_=Instant)).limit(bindparam("most"))
+
+
+def _removed_from() -> Select[Any]:
+    d, a, r = t.deliveries.c, t.articles.c, t.revisions.c
     return (
         select(a.identity, d.live_at)
         .join(t.articles, a.id == d.article_id)
         .join(t.revisions, r.id == d.wanted)
-        .where(
-            d.outlet == bindparam("outlet"), text("place = 'gone'"), d.live_at > bindparam("since", type_=Instant), r.kind == "withdrawn"
-        )
+        .where(d.outlet == bindparam("outlet"), text("place = 'gone'"), r.kind == "withdrawn")
         .order_by(d.live_at.desc(), a.id.desc())
-        .limit(bindparam("most"))
     )
 
 

@@ -153,11 +153,19 @@ def everything(tx: Tx, outlet: str, after: str = "", most: int = 500) -> list[Ro
     """A page of an outlet's rows in the order of their paths, for verification."""
     d = t.documents.c
     return tx.all(
-        select(d.path, d.sha256, d.size, d.status, d.article_id, d.moved_to)
+        select(d.path, d.sha256, d.size, d.status, d.article_id, d.moved_to, d.twins_sha)
         .where(d.outlet == outlet, d.path > after)
         .order_by(d.path)
         .limit(most),
     )
+
+
+def standing(tx: Tx, outlet: str, most: int) -> list[Row[Any]]:
+    """(path, media_type) of what stands, or may stand, at an outlet, by path."""
+    d = t.documents.c
+    ended = (DocumentStatus.GONE.value, DocumentStatus.MOVED.value)
+    chosen = select(d.path, d.media_type).where(d.outlet == outlet, d.status.not_in(ended))
+    return tx.all(chosen.order_by(d.path).limit(most))
 
 
 def stored_since(tx: Tx, outlet: str, since: datetime, after: str, most: int) -> tuple[list[Row[Any]], str | None]:

@@ -189,6 +189,7 @@ deliveries = Table(
     _count("attempts"),
     _count("strikes"),
     Column("place", Text, nullable=False, default="", server_default=text("''")),
+    Column("page", Text),
     Column("url", Text, nullable=False, default="", server_default=text("''")),
 )
 Index(
@@ -251,6 +252,23 @@ documents = Table(
     Column("body", LargeBinary),
     Index("ix_documents_article", "article_id", "outlet"),
 )
+
+archives = Table(
+    "archives",
+    metadata,
+    Column("outlet", Text, ForeignKey("outlets.key"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("month", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Column("last_id", BigInteger, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    _flag("again"),
+    Index("ix_archives_end", "outlet", "last_at", "last_id"),
+    UniqueConstraint("outlet", "month", "number"),
+)
+AGAIN = text("again")
+Index("ix_archives_again", archives.c.outlet, sqlite_where=AGAIN, postgresql_where=AGAIN)
 
 topics = Table(
     "topics",

@@ -43,22 +43,37 @@ class Source:
 class Rules:
     """Which articles an outlet takes; every list empty means all of them.
 
-    sections  paths of the breadcrumb such as "News/Russia"; a path matches its sub-sections too
+    sections     paths of the breadcrumb such as "News/Russia"
+    subsections  whether a path matches its sub-sections too
+    films        whether it takes only articles with a film
     """
 
     sections: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
+    authors: tuple[str, ...] = ()
+    subsections: bool = True
+    films: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """One feed of a site, in its three formats. `window_hours` may extend the window beyond `window` entries."""
+    """One feed of a site. `window_hours` may extend the window beyond `window` entries.
+
+    formats     names of the formats it is written in (`pipeline.formats.FORMATS`)
+    page_size   entries of an archive page (RFC 5005 section 4); 0: what leaves the window is in no document
+    folder      where its documents stand below the site
+    moved_to    the feed's name now, for a name it had: its documents answer 301
+    """
 
     name: str
     title: str
     description: str
     rules: Rules = Rules()
+    formats: tuple[str, ...] = ("rss", "atom", "json")
+    page_size: int = 50
+    folder: str = "feeds"
+    moved_to: str = ""
     window: int = 50
     window_hours: int = 24
     window_max: int = 200
@@ -123,6 +138,8 @@ class Site:
     rights: str = ""
     timezone: str = "UTC"
     feeds_url: str = ""  # public base of the feeds, with a trailing slash; empty: derived from server.public_url
+    sitemaps_url: str = ""  # the same of the sitemaps
+    publication: str = ""  # the name Google News knows it by; empty: the publisher's
     alternates: tuple[str, ...] = ()  # addresses named on article pages beside the mirrors' own
     roku_channel_url: str = ""
     require_image_credit: bool = True
@@ -134,6 +151,10 @@ class Site:
     def feeds_base(self) -> str:
         """Where the site's own feeds are read, with a trailing slash."""
         return self.feeds_url
+
+    def base(self, folder: str) -> str:
+        """Where documents of that folder (feeds, sitemaps) are read, with a trailing slash."""
+        return {"feeds": self.feeds_url, "sitemaps": self.sitemaps_url}[folder]
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +229,7 @@ class Settings:
         site = next((s for s in self.sites if s.name == name), None)
         if site is None:
             return ""
-        bases = {outlet_key(name, Kind.FEED, f.name): site.feeds_base for f in site.feeds}
+        bases = {outlet_key(name, Kind.FEED, f.name): site.base(f.folder) for f in site.feeds}
         bases |= {outlet_key(name, Kind.MIRROR, m.name): m.base_url for m in site.mirrors}
         bases |= {outlet_key(name, Kind.NETWORK, n.name): f"{self.server.public_url}{name}/shares/" for n in site.networks}
         return bases.get(outlet, "")

@@ -42,18 +42,23 @@ def routes(article: Article, site: Site) -> tuple[Route, ...]:
 
 def why_not(article: Article, rules: Rules) -> str:
     """The first rule the article does not meet, as a sentence; empty when it meets all."""
-    if rules.sections and not any(_within(article.section, path) for path in rules.sections):
+    if rules.sections and not any(_within(article.section, path, deep=rules.subsections) for path in rules.sections):
         return f"Its section is {'/'.join(article.section) or 'not given'}; this outlet takes {', '.join(rules.sections)}."
     if rules.tags and not {t.casefold() for t in rules.tags} & {t.casefold() for t in article.tags}:
         return f"It has none of the tags this outlet takes: {', '.join(rules.tags)}."
     if rules.languages and not any(_speaks(article.language, language) for language in rules.languages):
         return f"Its language is {article.language}; this outlet takes {', '.join(rules.languages)}."
+    if rules.authors and not {a.casefold() for a in rules.authors} & {a.name.casefold() for a in article.authors}:
+        return f"None of its authors is one this outlet takes: {', '.join(rules.authors)}."
+    if rules.films and not article.videos:
+        return "It has no film, and this outlet shows nothing else."
     return ""
 
 
-def _within(section: tuple[str, ...], path: str) -> bool:
+def _within(section: tuple[str, ...], path: str, *, deep: bool) -> bool:
     wanted = [part.strip().casefold() for part in path.split("/")]
-    return [part.casefold() for part in section[: len(wanted)]] == wanted
+    given = section[: len(wanted)] if deep else section
+    return [part.casefold() for part in given] == wanted
 
 
 def _speaks(language: str, wanted: str) -> bool:

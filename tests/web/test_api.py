@@ -69,7 +69,7 @@ def test_the_api_says_where_things_are(client: TestClient, small_newsroom: Newsr
     assert client.get("/api/v1/articles?limit=1", headers=token).json()["articles"][0]["id"] == "a-1"
     assert client.get("/api/v1/deliveries", headers=token).json() == {"deliveries": []}
     assert client.get("/api/v1/rejections", headers=token).json()["rejections"][0]["problems"]
-    assert len(client.get("/api/v1/outlets", headers=token).json()["outlets"]) == 5
+    assert len(client.get("/api/v1/outlets", headers=token).json()["outlets"]) == 7
     assert client.get("/api/v1/articles/none", headers=token).status_code == 404
 
 
@@ -84,7 +84,7 @@ def test_an_address_is_the_one_of_the_configuration_now(small_newsroom: Newsroom
         for place in ("api/v1/articles", "api/v1/articles/a-1", f"events/{event}"):
             told = client.get(f"/{place}", headers=token).json()
             outlets = (told.get("articles") or [told.get("article")])[0]["outlets"]
-            assert len(outlets) == 5
+            assert len(outlets) == 7
             assert all(o["url"].startswith("https://news.test/") for o in outlets), place
 
 
@@ -112,7 +112,7 @@ MISTAKEN = {
     "deliveries?state=bogus": "state is one of waiting, pending, posting, retrying, failed, unknown, paused.",
     "deliveries?state=settled": "state is one of waiting",
     "deliveries?state=": "state is one of waiting",
-    "deliveries?outlet=demo/feed:none": "outlet is one of demo/feed:all, demo/feed:world, demo/mirror:one",
+    "deliveries?outlet=demo/feed:none": "outlet is one of demo/feed:all, demo/feed:news-sitemap, demo/feed:sitemap, demo/feed:world, demo/mirror:one",
     "deliveries?stat=failed": "There is no parameter “stat” here; there is outlet, state, limit.",
     "deliveries?limit=x": "limit is a whole number from 1 to 200",
     "articles?limit=0": "limit is a whole number from 1 to 200",
@@ -142,7 +142,7 @@ def test_deliveries_are_found_by_what_they_are_shown_as(client: TestClient, smal
     validate.run(small_newsroom.context, ["newsroom"])
     with small_newsroom.context.ledger.write() as tx:
         tx.run(text("UPDATE outlets SET paused = true WHERE key = 'demo/mirror:one'"))
-    for state, expected in (("paused", ["demo/mirror:one"]), ("failed", []), ("pending", ["demo/feed:all", "demo/feed:world"])):
+    for state, expected in (("paused", ["demo/mirror:one"]), ("failed", []), ("pending", ["demo/feed:all", "demo/feed:news-sitemap"])):
         found = client.get(f"/api/v1/deliveries?state={state}&limit=2", headers=token).json()["deliveries"]
         assert [(d["outlet"], d["state"]) for d in found] == [(outlet, state) for outlet in expected]
 

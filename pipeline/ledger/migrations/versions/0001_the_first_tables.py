@@ -167,6 +167,26 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("url", name=op.f("pk_topics")),
     )
     op.create_table(
+        "archives",
+        sa.Column("outlet", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("month", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("last_at", Instant(), nullable=False),
+        sa.Column("last_id", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at", Instant(), nullable=False),
+        sa.Column("again", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.ForeignKeyConstraint(["outlet"], ["outlets.key"], name=op.f("fk_archives_outlet")),
+        sa.PrimaryKeyConstraint("outlet", "name", name=op.f("pk_archives")),
+        sa.UniqueConstraint("outlet", "month", "number", name=op.f("uq_archives_outlet_month_number")),
+    )
+    with op.batch_alter_table("archives", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_archives_again", ["outlet"], unique=False, sqlite_where=sa.text("again"), postgresql_where=sa.text("again")
+        )
+        batch_op.create_index("ix_archives_end", ["outlet", "last_at", "last_id"], unique=False)
+
+    op.create_table(
         "deliveries",
         sa.Column("article_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("outlet", sa.Text(), nullable=False),
@@ -186,6 +206,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("strikes", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("place", sa.Text(), server_default=sa.text("('')"), nullable=False),
+        sa.Column("page", sa.Text(), nullable=True),
         sa.Column("url", sa.Text(), server_default=sa.text("('')"), nullable=False),
         sa.ForeignKeyConstraint(["article_id"], ["articles.id"], name=op.f("fk_deliveries_article_id")),
         sa.ForeignKeyConstraint(["outlet"], ["outlets.key"], name=op.f("fk_deliveries_outlet")),
@@ -302,6 +323,11 @@ def downgrade() -> None:
         )
 
     op.drop_table("deliveries")
+    with op.batch_alter_table("archives", schema=None) as batch_op:
+        batch_op.drop_index("ix_archives_end")
+        batch_op.drop_index("ix_archives_again", sqlite_where=sa.text("again"), postgresql_where=sa.text("again"))
+
+    op.drop_table("archives")
     op.drop_table("topics")
     op.drop_table("tokens")
     op.drop_table("sites")
