@@ -354,7 +354,10 @@ def _network(name: str, raw: Mapping[str, Any]) -> Network:
 
 
 def outlet_rows(settings: Settings) -> list[dict[str, object]]:
-    """One row for every configured outlet: key, site, kind, name, closed, and a hash of all that shapes its documents."""
+    """One row for every configured outlet: key, site, kind, name, closed, a hash of all that shapes its documents, and one of its rules.
+
+    A network has none of these: what is older than its rules is no news there.
+    """
     rows: list[dict[str, object]] = []
     for site in settings.sites:
         frame = {f.name: getattr(site, f.name) for f in fields(Site) if f.name not in {"feeds", "mirrors", "networks"}}
@@ -364,8 +367,8 @@ def outlet_rows(settings: Settings) -> list[dict[str, object]]:
             for outlet in outlets:
                 shape = [frame, asdict(outlet) | {"token": ""}, shared if kind is Kind.MIRROR else []]
                 sha = hashlib.sha256(json.dumps(shape, sort_keys=True, default=str).encode()).hexdigest()
-                key = outlet_key(site.name, kind, outlet.name)
-                rows.append(
-                    {"key": key, "site": site.name, "kind": kind.value, "name": outlet.name, "config_sha": sha, "closed": outlet.closed}
-                )
+                named = {"key": outlet_key(site.name, kind, outlet.name), "site": site.name, "kind": kind.value, "name": outlet.name}
+                taking = json.dumps([asdict(outlet.rules), outlet.closed])
+                rules_sha = hashlib.sha256(taking.encode()).hexdigest() if kind is not Kind.NETWORK else ""
+                rows.append({**named, "config_sha": sha, "rules_sha": rules_sha, "closed": outlet.closed})
     return rows

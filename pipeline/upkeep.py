@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import brotli
 
-from pipeline import leasing, planning, recovery
+from pipeline import filling, leasing, planning, recovery
 from pipeline.backends import Sweeping
 from pipeline.context import boot, kernel, start_time
 from pipeline.kit import metrics
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 STILL = timedelta(seconds=2)
 TAKES = 1.0  # seconds for embargoes, which people wait for
 PACKS = 0.1  # seconds in which twins are begun: a feed that is packed cannot be built, and its worker may have no other pool process
+FILLS = 0.2  # seconds a second for an archive of which a new outlet has nothing yet
 CHORES = 0.25  # seconds for what can wait for the next second
 IN_ONE_COMMIT = 16
 BYTES_IN_ONE_COMMIT = 250_000
@@ -55,7 +56,7 @@ def run(context: Context, keys: Sequence[str] = ()) -> Run:
     try:
         monotonic = context.clock.monotonic
         _free_the_dead(context)
-        nudges = [*_embargoes(context, monotonic() + TAKES), *_forgotten(context), *_due(context)]
+        nudges = [*_embargoes(context, monotonic() + TAKES), *_forgotten(context), *_fill(context, monotonic() + FILLS), *_due(context)]
         # Packing feeds that are about to change again would only take time from those who wait for them.
         made, missed = (0, ()) if nudges else _twins(context, monotonic() + PACKS)
         _keep_house(context, monotonic() + CHORES)
@@ -162,6 +163,15 @@ def _promote(context: Context, sites: Mapping[str, Site], portion: Sequence[Endi
     with context.ledger.write(shown=True) as tx:
         lines = [line for article in sorted(articles.promote(tx, portion)) for line in plans[article]]
         return deliveries.plan(tx, lines) if lines else ()
+
+
+def _fill(context: Context, ends: float) -> tuple[Nudge, ...]:
+    """What new outlets, and those with other rules, should hold of what was published before."""
+    try:
+        return planning.nudges(filling.fill(context, ends))
+    except PressrunError as error:
+        context.log.warning("filling put off", outcome=str(error))
+        return ()
 
 
 def _forgotten(context: Context) -> tuple[Nudge, ...]:

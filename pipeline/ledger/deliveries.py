@@ -45,12 +45,15 @@ class Planned:
     wanted_at: datetime
 
 
-def plan(tx: Tx, lines: Sequence[Planned]) -> tuple[str, ...]:
-    """Set what every outlet should hold of these articles; answers the outlets that have work now, sorted."""
+def plan(tx: Tx, lines: Sequence[Planned], *, again: bool = False) -> tuple[str, ...]:
+    """Set what every outlet should hold of these articles; answers the outlets that have work now, sorted.
+
+    again  rules changed: also where the same revision was planned before, and came to something else
+    """
     # Rows are locked in the order of (article, outlet), as settling does, and outlets last: nobody waits in a ring.
     lines = sorted(lines, key=lambda line: (line.article_id, line.outlet))
     for keep in (False, True):
-        tx.each(_upsert(keep=keep, postgres=tx.postgres), [_row(line, tx.now) for line in lines if line.keep is keep])
+        tx.each(_upsert(keep=keep, again=again, postgres=tx.postgres), [_row(line, tx.now) for line in lines if line.keep is keep])
     keys = tuple(row.outlet for row in tx.all(_dirty(), {"articles": sorted({line.article_id for line in lines})}))
     tx.each(_wanted_more(), [{"k": key} for key in keys])
     return keys
@@ -86,7 +89,7 @@ def _row(line: Planned, now: datetime) -> dict[str, object]:
 
 
 @cache
-def _upsert(*, keep: bool, postgres: bool) -> Executable:
+def _upsert(*, keep: bool, again: bool, postgres: bool) -> Executable:
     """A newer revision replaces the plan; whoever holds or may hold a copy is told even when rules no longer match.
 
     A removal still to be made may be of a copy that no row tells of: a run stored it and has not settled, or died before.
@@ -96,6 +99,8 @@ def _upsert(*, keep: bool, postgres: bool) -> Executable:
     new, old = statement.excluded, t.deliveries.c
     holds = or_(old.wanted_present, old.held_present)
     due = or_(new.wanted_present, holds, old.next_attempt_at.is_not(None))
+    newer = old.wanted_number < new.wanted_number
+    otherwise = and_(old.wanted_number == new.wanted_number, old.wanted_present != new.wanted_present)
     return statement.on_conflict_do_update(
         index_elements=[old.article_id, old.outlet],
         set_={
@@ -112,7 +117,7 @@ def _upsert(*, keep: bool, postgres: bool) -> Executable:
             "strikes": 0,
             "place": case((and_(holds, new.wanted_present.is_(False)), literal(GONE)), else_=old.place),
         },
-        where=old.wanted_number < new.wanted_number,
+        where=or_(newer, otherwise) if again else newer,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, case, exists, func, null, or_, select, text, update
 
-from pipeline.ledger import deliveries
+from pipeline.ledger import deliveries, filling
 from pipeline.ledger import tables as t
 from pipeline.ledger.types import Instant
 from pipeline.ledger.upsert import insert
@@ -179,17 +179,23 @@ def _worked() -> Executable:
 
 
 def ensure(tx: Tx, rows: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
-    """Make the ledger know the configured outlets (key, site, kind, name, config_sha, closed); answers those that changed."""
+    """Make the ledger know the configured outlets (key, site, kind, name, config_sha, rules_sha, closed); answers those that changed.
+
+    Those that are new or have other rules are planned anew, from the newest article down.
+    """
     o = t.outlets.c
-    known = {row.key: row.config_sha for row in tx.all(select(o.key, o.config_sha))}
+    before = tx.all(select(o.key, o.config_sha, o.rules_sha))
+    known = {row.key: row.config_sha for row in before}
+    rules = {row.key: row.rules_sha for row in before}
     statement = insert(t.outlets, postgres=tx.postgres)
     new = statement.excluded
     changed = case((new.config_sha != o.config_sha, o.wanted_seq + 1), else_=o.wanted_seq)
     statement = statement.on_conflict_do_update(
         index_elements=[o.key],
-        set_={"wanted_seq": changed, "config_sha": new.config_sha, "closed": new.closed},
+        set_={"wanted_seq": changed, "config_sha": new.config_sha, "rules_sha": new.rules_sha, "closed": new.closed},
     )
     tx.each(statement, [{**row, "wanted_seq": 1} for row in sorted(rows, key=lambda r: str(r["key"]))])
+    filling.begin(tx, [str(r["key"]) for r in rows if r["rules_sha"] and not r["closed"] and rules.get(str(r["key"])) != r["rules_sha"]])
     return tuple(str(r["key"]) for r in rows if known.get(str(r["key"]), r["config_sha"]) != r["config_sha"])
 
 

@@ -166,6 +166,8 @@ outlets = Table(
     Column("nudged_at", Instant),
     Column("next_edge_at", Instant),
     Column("changed_at", Instant),
+    Column("rules_sha", Text, nullable=False, default="", server_default=text("''")),
+    Column("fill_below", BigInteger),
 )
 
 deliveries = Table(

@@ -43,7 +43,8 @@ def routes(article: Article, site: Site) -> tuple[Route, ...]:
 def why_not(article: Article, rules: Rules) -> str:
     """The first rule the article does not meet, as a sentence; empty when it meets all."""
     if rules.sections and not any(_within(article.section, path, deep=rules.subsections) for path in rules.sections):
-        return f"Its section is {'/'.join(article.section) or 'not given'}; this outlet takes {', '.join(rules.sections)}."
+        alone = "" if rules.subsections else " alone"
+        return f"Its section is {'/'.join(article.section) or 'not given'}; this outlet takes {', '.join(rules.sections)}{alone}."
     if rules.tags and not {t.casefold() for t in rules.tags} & {t.casefold() for t in article.tags}:
         return f"It has none of the tags this outlet takes: {', '.join(rules.tags)}."
     if rules.languages and not any(_speaks(article.language, language) for language in rules.languages):

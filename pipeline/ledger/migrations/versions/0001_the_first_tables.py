@@ -141,6 +141,8 @@ def upgrade() -> None:
         sa.Column("nudged_at", Instant(), nullable=True),
         sa.Column("next_edge_at", Instant(), nullable=True),
         sa.Column("changed_at", Instant(), nullable=True),
+        sa.Column("rules_sha", sa.Text(), server_default=sa.text("('')"), nullable=False),
+        sa.Column("fill_below", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_outlets")),
     )
     op.create_table(
