@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.kit.languages import direction
 from pipeline.pages.article import Stamp, stamp
 from pipeline.pages.render import is_web, page, zone_of
-from pipeline.pages.words import direction, words_for
+from pipeline.pages.words import words_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.pages.words import direction, words_for
+from pipeline.kit import templates
+from pipeline.kit.languages import direction
+from pipeline.pages.words import words_for
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from pipeline.pages.frame import PageFrame
 
-STYLE = files("pipeline.pages").joinpath("templates", "page.css").read_text(encoding="utf-8")
+STYLE = templates.style("pipeline.pages", "page.css")
 
-# CSP source expression (https://www.w3.org/TR/CSP3/#hash-source) for the one inline <style> of every page.
-STYLE_SHA256 = "sha256-" + base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+STYLE_SHA256 = templates.style_source(STYLE)
 
-# Every page carries it as a meta element, for hosts that cannot send headers; those that can should send it too,
-# with frame-ancestors, which a meta element may not hold (CSP3 4.2).
-CONTENT_SECURITY_POLICY = "; ".join(
-    [
-        "default-src 'none'",
-        f"style-src '{STYLE_SHA256}'",
-        "img-src https: http: data:",
-        "media-src https: http:",
-        "base-uri 'none'",
-        "form-action 'none'",
-    ]
-)
+CONTENT_SECURITY_POLICY = templates.policy(STYLE, "img-src https: http: data:", "media-src https: http:")
 
 
 def is_web(url: object) -> bool:
@@ -60,18 +48,9 @@ def zone_of(name: str) -> ZoneInfo:
 
 @cache
 def _environment() -> Environment:
-    made = Environment(
-        loader=PackageLoader("pipeline.pages", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        auto_reload=False,
-    )
+    made = templates.environment("pipeline.pages", STYLE, CONTENT_SECURITY_POLICY)
     made.filters.update(address=address)
     made.tests.update(web=is_web, composer=opens_composer)
-    made.globals.update(style=Markup(STYLE), policy=CONTENT_SECURITY_POLICY)  # noqa: S704, a file of this package
     return made
 
 

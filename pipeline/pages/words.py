@@ -5,21 +5,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from pipeline.kit import languages
 
 if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-# Scripts written from right to left, and languages whose usual script is one of them (Unicode CLDR, characterOrder).
-_RTL_SCRIPTS = frozenset({"adlm", "arab", "hebr", "mand", "nkoo", "rohg", "syrc", "thaa"})
-_RTL_LANGUAGES = frozenset({"ar", "arc", "ckb", "dv", "fa", "he", "iw", "ks", "nqo", "ps", "sd", "syr", "ug", "ur", "yi"})
-
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """One language's words. `date` takes day, month and year; months are in the case a date asks for."""
+    """One language's words, and how it writes dates."""
 
     skip: str
     breadcrumb: str
@@ -46,8 +43,7 @@ class Words:
     moved: str
     moved_text: str
     no_video: str
-    date: str
-    months: tuple[str, ...]
+    calendar: languages.Calendar
 
 
 ENGLISH = Words(
@@ -76,8 +72,7 @@ ENGLISH = Words(
     moved="This page has moved",
     moved_text="You will find it at",
     no_video="Your browser cannot play this video. It can be opened here:",
-    date="{day} {month} {year}",
-    months=("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"),
+    calendar=languages.ENGLISH,
 )
 
 RUSSIAN = Words(
@@ -106,8 +101,7 @@ RUSSIAN = Words(
     moved="Страница переехала",
     moved_text="Её новый адрес:",
     no_video="Ваш браузер не может показать это видео. Открыть его можно здесь:",
-    date="{day} {month} {year}",
-    months=("января", "февраля", "марта", "апреля", "мая", "июня", "июля", "августа", "сентября", "октября", "ноября", "декабря"),
+    calendar=languages.RUSSIAN,
 )
 
 ARABIC = Words(
@@ -136,8 +130,7 @@ ARABIC = Words(
     moved="انتقلت هذه الصفحة",
     moved_text="تجدها على العنوان",
     no_video="لا يستطيع متصفحك تشغيل هذا الفيديو. يمكن فتحه هنا:",
-    date="{day} {month} {year}",
-    months=("يناير", "فبراير", "مارس", "أبريل", "مايو", "يونيو", "يوليو", "أغسطس", "سبتمبر", "أكتوبر", "نوفمبر", "ديسمبر"),
+    calendar=languages.ARABIC,
 )
 
 SPANISH = Words(
@@ -166,8 +159,7 @@ SPANISH = Words(
     moved="Esta página se ha trasladado",
     moved_text="La encontrará en",
     no_video="Su navegador no puede reproducir este vídeo. Puede abrirlo aquí:",
-    date="{day} de {month} de {year}",
-    months=("enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre", "octubre", "noviembre", "diciembre"),
+    calendar=languages.SPANISH,
 )
 
 FRENCH = Words(
@@ -196,8 +188,7 @@ FRENCH = Words(
     moved="Cette page a changé d’adresse",
     moved_text="Vous la trouverez ici :",
     no_video="Votre navigateur ne peut pas lire cette vidéo. Elle peut être ouverte ici :",
-    date="{day} {month} {year}",
-    months=("janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre", "novembre", "décembre"),
+    calendar=languages.FRENCH,
 )
 
 GERMAN = Words(
@@ -226,8 +217,7 @@ GERMAN = Words(
     moved="Diese Seite ist umgezogen",
     moved_text="Sie finden sie unter",
     no_video="Ihr Browser kann dieses Video nicht abspielen. Hier lässt es sich öffnen:",
-    date="{day}. {month} {year}",
-    months=("Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November", "Dezember"),
+    calendar=languages.GERMAN,
 )
 
 BY_LANGUAGE = {"en": ENGLISH, "ru": RUSSIAN, "ar": ARABIC, "es": SPANISH, "fr": FRENCH, "de": GERMAN}
@@ -238,23 +228,6 @@ def words_for(language: str) -> Words:
     return BY_LANGUAGE.get(language.lower().split("-")[0], ENGLISH)
 
 
-def direction(language: str) -> str:
-    """Say "rtl" or "ltr" for a BCP 47 tag: its script subtag (RFC 5646 2.2.3) decides, else the usual script."""
-    primary, *others = language.lower().split("-")
-    script = next((tag for tag in others if len(tag) == 4 and tag.isalpha()), "")  # noqa: PLR2004, the length of a script subtag
-    right_to_left = script in _RTL_SCRIPTS if script else primary in _RTL_LANGUAGES
-    return "rtl" if right_to_left else "ltr"
-
-
 def date_line(moment: datetime, zone: ZoneInfo, words: Words) -> str:
     """Such as "16 November 2026, 09:30 UTC+3": the newsroom's wall clock, and how far it is from UTC."""
-    local = moment.astimezone(zone)
-    date = words.date.format(day=local.day, month=words.months[local.month - 1], year=local.year)
-    return f"{date}{words.comma}{local:%H:%M} {_offset(local)}"
-
-
-def _offset(local: datetime) -> str:
-    minutes = int((local.utcoffset() or timedelta()).total_seconds()) // 60
-    hours, rest = divmod(abs(minutes), 60)
-    sign = "−" if minutes < 0 else "+"
-    return f"UTC{sign}{hours}{f':{rest:02d}' if rest else ''}" if minutes else "UTC"
+    return words.calendar.line(moment, zone)
