@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "READERS", "Expectation", "Fault", "Format", "NoPlace", "Seen", "check"]
 
-READERS = ("rss", "atom", "json")
+READERS = ("rss", "atom", "json", "html")
 """The formats of every feed that is not told otherwise; a reader that takes the first a page names gets the one everybody reads."""
 
 
@@ -34,4 +34,4 @@ def _place(made: Format) -> tuple[int, str]:
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType({made.name: made for made in sorted(_found(), key=_place)})
-"""Every format by its name: rss, atom, json, then any other by the alphabet."""
+"""Every format by its name: what readers take, then any other by the alphabet."""

@@ -113,12 +113,19 @@ def roku(root: etree._Element) -> Heard:
     return said | {"short": item.findtext("description"), "shown": item.findtext(f"{{{MEDIA}}}content/{{{MEDIA}}}description")}
 
 
+def html(document: bytes) -> Heard:
+    """What an h-entry says where, as a program reads it; a browser's reading is compared elsewhere."""
+    (entry,) = etree.fromstring(document).iter("article")
+    return {"headline": entry.findtext("h3/a"), "summary": entry.findtext("p[@class='p-summary']")}
+
+
 HEARD: Mapping[str, Callable[[bytes], Heard]] = {
     "rss": lambda document: rss(etree.fromstring(document)),
     "atom": lambda document: atom(etree.fromstring(document)),
     "json": jsonfeed,
     "news": lambda document: news(etree.fromstring(document)),
     "sitemap": lambda _: {},
+    "html": html,
     "ninjs": ninjs,
     "roku": lambda document: roku(etree.fromstring(document)),
 }
@@ -165,6 +172,7 @@ def test_naughty_strings_come_back(
 
 # The fields a format says nothing of; the others say all of them.
 UNSAID = {
+    "html": {"sign_off", "rights", "body_html"},
     "sitemap": {"headline", "summary", "body_html", "sign_off", "rights"},
     "news": {"summary", "body_html", "sign_off", "rights"},
     "roku": {"body_html", "sign_off", "rights"},

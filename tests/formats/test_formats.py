@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = sorted(path.name.removesuffix(".article.json") for path in GOLDEN.glob("*.article.json"))
-ENDINGS = {"sitemap": "sitemap.xml", "news": "news.xml"}
+ENDINGS = {"html": "subscribe.html", "sitemap": "sitemap.xml", "news": "news.xml"}
 PAGES = "https://news.example/feeds/russia-2026-10"
 
 every_format = pytest.mark.parametrize("fmt", FORMATS.values(), ids=list(FORMATS))
@@ -35,7 +35,12 @@ xml_format = pytest.mark.parametrize("fmt", [FORMATS["rss"], FORMATS["atom"]], i
 
 def head_of(fmt: Format, head: FeedHead) -> FeedHead:
     """The head with the self link of this format."""
-    return replace(head, self_url=f"https://news.example/{fmt.folder}/russia.{fmt.extension}")
+    return replace(head, self_url=address_of(fmt))
+
+
+def address_of(fmt: Format) -> str:
+    """Where the feed stands in a format."""
+    return f"https://news.example/{fmt.folder}/russia.{fmt.extension}"
 
 
 def archived(fmt: Format, head: FeedHead) -> FeedHead:
@@ -63,6 +68,7 @@ def test_the_registry_finds_the_formats_in_the_order_pages_name_them() -> None:
         ("rss", "feeds/x.rss", "application/rss+xml; charset=utf-8", None),
         ("atom", "feeds/x.atom", "application/atom+xml; charset=utf-8", None),
         ("json", "feeds/x.json", "application/feed+json", None),
+        ("html", "feeds/x.html", "text/html; charset=utf-8", 20),
         ("news", "sitemaps/x.xml", "application/xml", 1_000),
         ("ninjs", "feeds/x.ninjs.json", "application/json", None),
         ("roku", "feeds/x.roku.xml", "application/rss+xml; charset=utf-8", None),
@@ -191,6 +197,8 @@ def test_golden_documents_do_not_change(
     story = from_native(json.loads((GOLDEN / f"{case}.article.json").read_text("utf-8"))["article"])
     if fmt.name == "roku":  # which shows nothing else
         story = replace(story, videos=full_story.videos)
+    named = tuple(Address(one.name, one.title, address_of(one), one.media_type.partition(";")[0]) for one in FORMATS.values())
+    head = replace(head, addresses=named[:4], language=story.language)
     golden(f"{case}.{ENDINGS.get(fmt.name, fmt.extension)}", made(fmt, head, [make_entry(0, story)]))
 
 
