@@ -23,6 +23,13 @@ MADE = datetime(2026, 11, 23, 10, 0, 0, 500_000, tzinfo=UTC)
 MakeEntry = Callable[..., Entry]
 
 
+def regolded(path: Path, document: bytes) -> bytes:
+    """What the golden file holds; PRESSRUN_REGOLD=1 makes it hold the document first."""
+    if os.environ.get("PRESSRUN_REGOLD") == "1":
+        path.write_bytes(document)
+    return path.read_bytes()
+
+
 @pytest.fixture(scope="session")
 def head() -> FeedHead:
     """The head of the feed `russia`, with a hub."""
