@@ -146,6 +146,7 @@ def generator(head: FeedHead, media_type: str, *, rss: bool) -> FeedGenerator:
     made.rights(head.rights)
     made.author({"name": head.publisher})
     made.updated(head.updated_at.astimezone(UTC))
+    made.pubDate(head.updated_at.astimezone(UTC))  # some partners ask for it beside lastBuildDate
     made.ttl(max(1, head.ttl_minutes))
     made.link(href=head.self_url, rel="self", type=media_type)
     made.link([{"href": url, "rel": rel} for rel, url in _links(head)])

@@ -58,6 +58,7 @@ def test_the_channel_says_what_readers_and_hubs_look_for(head: FeedHead) -> None
         b'<atom:link href="https://news.example/feeds/russia.rss" rel="self" type="application/rss+xml"/>',
         b'<atom:link href="https://news.example/hub" rel="hub"/>',
         b"<lastBuildDate>Mon, 23 Nov 2026 10:00:00 +0000</lastBuildDate>",
+        b"<pubDate>Mon, 23 Nov 2026 10:00:00 +0000</pubDate>",
         b"<generator>Pressrun</generator>",
         b"<language>en</language>",
         b"<ttl>5</ttl>",
