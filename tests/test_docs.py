@@ -30,7 +30,7 @@ from pipeline import settings as settings_file
 from pipeline.backends import kinds
 from pipeline.cli import VERBS, pressrun
 from pipeline.dialects import dialects
-from pipeline.formats import FORMATS
+from pipeline.formats import FORMATS, partners
 from pipeline.kit import metrics  # noqa: F401 - having it imported registers the metrics
 from pipeline.model.event import EventState
 from pipeline.model.run import Step
@@ -56,6 +56,7 @@ NAMES = {
     "metric": METRICS,
     "network": tuple(NETWORKS),
     "format": tuple(FORMATS),
+    "partner": partners.names(),
     "dialect": tuple(dialects()),
     "backend": kinds(),
     "answer of the status address": ("accepted", *(s.value for s in EventState if s is not EventState.WAITING)),

@@ -21,6 +21,7 @@ VERBS = (
     "status",
     "validate",
     "preview",
+    "lint",
     "explain",
     "drain",
     "verify",

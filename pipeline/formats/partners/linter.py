@@ -1,0 +1,276 @@
+"""A document held against a partner's table: every rule it breaks, where, and how to mend it.
+
+    needs      true: there is at least one value, and it is not blank
+    count      {min, max} of values
+    length     {min, max} characters of each value, white space at its edges left out
+    matches    a regular expression that each whole value matches
+    date       "rfc822" | "w3c" | "any": each value is such a date, with an offset
+    max_days   no value is a date ahead, or more days ago than this
+    max_bytes  the place itself is no longer than this, as bytes
+    number     {min, max}; {any = true}: one value that is right is enough. No value is no fault
+    unique     true: no value stands twice in the document
+    plain      true: no value holds an HTML element
+    without    names of HTML elements no value may hold
+    url        true: each value is an absolute http(s) URL without user name and password
+    encoding   the document's encoding
+
+Rules but `needs` and `count` say nothing of a value that is not there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import lxml.html
+from lxml import etree
+
+from pipeline.formats.contract import aware
+from pipeline.formats.feedgen_cures import ATOM, CONTENT, DC, DCTERMS, MEDIA
+from pipeline.formats.news import NEWS
+from pipeline.formats.partners import PLACES, ROOTS, Rule
+from pipeline.formats.sitemap import IMAGE, SITEMAP
+from pipeline.formats.xmlbytes import parsed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pipeline.formats.partners import Profile
+
+NAMESPACES = {
+    "atom": ATOM,
+    "content": CONTENT,
+    "dc": DC,
+    "dcterms": DCTERMS,
+    "image": IMAGE,
+    "media": MEDIA,
+    "news": NEWS,
+    "sm": SITEMAP,
+    "snf": "http://www.smartnews.be/snf",
+}
+"""The prefixes a rule's path may use."""
+
+_ROOT_TAGS = {"rss": "rss", "news-sitemap": f"{{{SITEMAP}}}urlset"}
+_TAG = re.compile(r"<[a-zA-Z/!][^>]*>")
+_NAMED = "guid | link | sm:loc | parent::sm:url/sm:loc"
+_SHOWN = 60  # characters of a value in a finding
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One broken rule: which, how much it matters, where, what was found, the rule in a sentence, how to mend it, whose page says so."""
+
+    rule: str
+    level: str
+    where: str
+    what: str
+    says: str
+    mend: str
+    source: str
+
+    def to_json(self) -> dict[str, str]:
+        """As programs read it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What a rule is about: a name for people, the element, and the values at the rule's path."""
+
+    name: str
+    element: etree._Element
+    values: tuple[str, ...]
+
+
+def lint(document: bytes, profile: Profile, now: datetime) -> list[Finding]:
+    """Everything the document breaks, in the order of the table, then of the document. `now` is what ages are counted from."""
+    try:
+        root = parsed(document)
+    except ValueError as error:
+        return [_unreadable(profile, f"It is {error}.", "Have it made again; what follows from a broken document is lost on every reader.")]
+    if root.tag != _ROOT_TAGS[profile.reads]:
+        what = f"Its root is {root.tag!s}: it is not {ROOTS[profile.reads]}."
+        return [_unreadable(profile, what, f"Give {profile.title} the address of {ROOTS[profile.reads]}.")]
+    return [finding for rule in profile.rules for finding in _broken(rule, profile, root, now)]
+
+
+def _unreadable(profile: Profile, what: str, mend: str) -> Finding:
+    return Finding("document", "required", "document", what, f"{profile.title} reads {ROOTS[profile.reads]}.", mend, profile.source)
+
+
+def _broken(rule: Rule, profile: Profile, root: etree._Element, now: datetime) -> Iterator[Finding]:
+    places = [_place(rule, number, element) for number, element in enumerate(_elements(root, PLACES[profile.reads][rule.at]), 1)]
+    for place, what in _CHECKS[rule.kind](rule.value, places, now):
+        yield Finding(rule.name, rule.level, place, what, rule.says, rule.mend, rule.source)
+
+
+def _elements(root: etree._Element, path: str) -> list[etree._Element]:
+    found: Any = root.xpath(path, namespaces=NAMESPACES)
+    return list(found)
+
+
+def _place(rule: Rule, number: int, element: etree._Element) -> _Place:
+    found: Any = element.xpath(rule.path, namespaces=NAMESPACES)
+    values = tuple(str(one) if isinstance(one, str) else _text(one) for one in found)
+    if rule.at in {"document", "channel"}:
+        return _Place(rule.at, element, values)
+    called = next((_text(one).strip() for one in _elements(element, _NAMED)), "")
+    return _Place(f"{rule.at} {number} ({called})" if called else f"{rule.at} {number}", element, values)
+
+
+def _text(element: etree._Element) -> str:
+    return "".join(str(text) for text in element.itertext())
+
+
+Broken = tuple[str, str]  # where, what
+
+
+def _each(wrong: Callable[[Any, str, datetime], str]) -> Callable[[Any, Sequence[_Place], datetime], Iterator[Broken]]:
+    """A check that looks at one value at a time, and says what is wrong with it."""
+
+    def check(asked: Any, places: Sequence[_Place], now: datetime) -> Iterator[Broken]:
+        for place in places:
+            for value in place.values:
+                if what := wrong(asked, value.strip(), now):
+                    yield place.name, what
+
+    return check
+
+
+def _needs(_asked: object, places: Sequence[_Place], _now: datetime) -> Iterator[Broken]:
+    for place in places:
+        if not any(value.strip() for value in place.values):
+            yield place.name, "It is blank." if place.values else "It is not there."
+
+
+def _count(asked: dict[str, int], places: Sequence[_Place], _now: datetime) -> Iterator[Broken]:
+    for place in places:
+        if wrong := _outside(asked, len(place.values)):
+            yield place.name, f"There are {len(place.values)}, {wrong}."
+
+
+def _length(asked: dict[str, int], value: str, _now: datetime) -> str:
+    wrong = _outside(asked, len(value)) if value else ""
+    return f"“{_shown(value)}” has {len(value)} characters, {wrong}." if wrong else ""
+
+
+def _matches(asked: str, value: str, _now: datetime) -> str:
+    return "" if re.fullmatch(asked, value) else f"“{_shown(value)}” is not of that form."
+
+
+def _date(asked: str, value: str, _now: datetime) -> str:
+    return "" if _read_date(asked, value) else f"“{_shown(value)}” is no such date."
+
+
+def _max_days(asked: int, value: str, now: datetime) -> str:
+    when = _read_date("any", value)
+    if when is None:
+        return f"“{_shown(value)}” is no date."
+    if when > now:
+        return f"{value} is ahead."
+    days = (now - when) / timedelta(days=1)
+    return f"{value} is {days:.1f} days ago, more than {asked}." if days > asked else ""
+
+
+def _max_bytes(asked: int, places: Sequence[_Place], _now: datetime) -> Iterator[Broken]:
+    for place in places:
+        size = len(etree.tostring(place.element, encoding="UTF-8", with_tail=False))
+        if size > asked:
+            yield place.name, f"It is {size} bytes long, more than {asked}."
+
+
+def _number(asked: dict[str, int], places: Sequence[_Place], _now: datetime) -> Iterator[Broken]:
+    for place in places:
+        wrong = [what for value in place.values if (what := _wrong_number(asked, value))]
+        enough = 1 if asked.get("any") else len(place.values)
+        if len(place.values) - len(wrong) < min(enough, len(place.values)):
+            yield place.name, wrong[0]
+
+
+def _wrong_number(asked: dict[str, int], value: str) -> str:
+    if not re.fullmatch(r"\d{1,15}", value.strip()):
+        return f"“{_shown(value)}” is no number."
+    wrong = _outside(asked, int(value))
+    return f"It is {int(value)}, {wrong}." if wrong else ""
+
+
+def _unique(_asked: object, places: Sequence[_Place], _now: datetime) -> Iterator[Broken]:
+    times = Counter(value.strip() for place in places for value in place.values)
+    told: set[str] = set()
+    for place in places:
+        for value in (value.strip() for value in place.values):
+            if value in told:
+                yield place.name, f"“{_shown(value)}” stands {times[value]} times."
+            told.add(value)
+
+
+def _plain(_asked: object, value: str, _now: datetime) -> str:
+    found = _TAG.search(value)
+    return f"It holds {_shown(found[0])}." if found else ""
+
+
+def _without(asked: Sequence[str], value: str, _now: datetime) -> str:
+    elements = lxml.html.fragment_fromstring(value, create_parent="div").iter(*asked) if value else ()
+    found = sorted({str(element.tag) for element in elements})
+    return f"It holds {', '.join(found)}." if found else ""
+
+
+def _url(_asked: object, value: str, _now: datetime) -> str:
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
+    except ValueError:
+        good = False
+    return "" if good else f"“{_shown(value)}” is no such address."
+
+
+def _encoding(asked: str, places: Sequence[_Place], _now: datetime) -> Iterator[Broken]:
+    for place in places:
+        stated = place.element.getroottree().docinfo.encoding or "UTF-8"
+        if stated.lower() != asked.lower():
+            yield place.name, f"It is {stated}."
+
+
+_CHECKS: dict[str, Callable[[Any, Sequence[_Place], datetime], Iterator[Broken]]] = {
+    "needs": _needs,
+    "count": _count,
+    "length": _each(_length),
+    "matches": _each(_matches),
+    "date": _each(_date),
+    "max_days": _each(_max_days),
+    "max_bytes": _max_bytes,
+    "number": _number,
+    "unique": _unique,
+    "plain": _each(_plain),
+    "without": _each(_without),
+    "url": _each(_url),
+    "encoding": _encoding,
+}
+
+
+def _outside(asked: dict[str, int], found: int) -> str:
+    if found < asked.get("min", found):
+        return f"fewer than {asked['min']}"
+    return f"more than {asked['max']}" if found > asked.get("max", found) else ""
+
+
+def _read_date(kind: str, value: str) -> datetime | None:
+    """An RFC 822 or W3C date with an offset (a W3C one may be a bare day, which is taken as UTC), else None."""
+    if kind in {"w3c", "any"}:
+        try:
+            return aware(datetime.fromisoformat(f"{value}T00:00:00Z" if re.fullmatch(r"\d{4}-\d\d-\d\d", value) else value))
+        except ValueError:
+            pass
+    try:
+        return aware(parsedate_to_datetime(value)) if kind in {"rfc822", "any"} else None
+    except ValueError:
+        return None
+
+
+def _shown(value: str) -> str:
+    return value if len(value) <= _SHOWN else value[: _SHOWN - 1] + "…"

@@ -1,0 +1,291 @@
+"""Partners' tables: each rule is found broken where it is, and nowhere else; our own documents can keep all of them."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from lxml import etree
+
+from pipeline.formats import FORMATS, partners
+from pipeline.formats.partners import KINDS, PLACES, Profile, Rule, linter
+from pipeline.formats.partners.linter import NAMESPACES, lint
+from pipeline.model.article import Image
+from tests.formats.conftest import MADE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.model.article import Article
+    from pipeline.model.entry import Entry, FeedHead
+
+NAMED = [(name, rule.name) for name in partners.names() for rule in partners.profile(name).rules]
+
+
+@pytest.fixture(scope="module")
+def good(head: FeedHead, full_story: Article, make_entry: Callable[..., Entry]) -> dict[str, bytes]:
+    """What a profile reads → a document of ours that every partner takes: as many, as long, as large as any of them asks."""
+    large = Image("https://img.example/a.jpg", "lead", "A quay", "An agency", "A quay", 1600, 900, "image/jpeg", 245_120)
+    story = replace(full_story, headline="A ferry returns to Lake Ladoga", summary="word " * 70, images=(large,))
+    told = replace(head, language="en-GB", description="Every story from Russia", publication="The Example News")
+    made = {}
+    for reads, name in (("rss", "rss"), ("news-sitemap", "news")):
+        fmt = FORMATS[name]
+        entries = [fmt.entry(make_entry(number, story), told) for number in range(30)]
+        made[reads] = fmt.document(replace(told, self_url="https://news.example/feeds/russia.rss"), entries)
+    return made
+
+
+def test_the_partners_are_those_we_promise() -> None:
+    """By the alphabet, each with rules, a page they are from, and the day it was read."""
+    assert partners.names() == ("apple-news-rss", "flipboard", "google-news", "msn", "smartnews")
+    for name in partners.names():
+        table = partners.profile(name)
+        assert table.name == name
+        assert table.source.startswith("https://")
+        assert len(table.rules) >= 10
+        for rule in table.rules:
+            assert rule.source.startswith("https://") or (rule.source == "From memory: no page could be reached." and table.note)
+            assert rule.level == "recommended" or rule.source.startswith("https://"), f"{name}: {rule.name} rests on nothing"
+
+
+@pytest.mark.parametrize("name", partners.names())
+def test_our_documents_can_keep_every_rule(name: str, good: dict[str, bytes]) -> None:
+    """Nothing that a partner requires or recommends is out of a newsroom's reach."""
+    table = partners.profile(name)
+    assert lint(good[table.reads], table, MADE + timedelta(hours=1)) == []
+
+
+@pytest.mark.parametrize(("name", "rule"), NAMED, ids=[f"{name}-{rule}" for name, rule in NAMED])
+def test_every_rule_is_found_where_it_is_broken(name: str, rule: str, good: dict[str, bytes]) -> None:
+    """Each document is broken in that one way; the finding names the rule, the place, and what to do."""
+    table = partners.profile(name)
+    (asked,) = [one for one in table.rules if one.name == rule]
+    if asked.kind == "max_bytes":  # a document of fifty megabytes would show the same
+        asked = replace(asked, value=10)
+        table = replace(table, rules=(asked,))
+    found = [one for one in lint(broken(good[table.reads], asked, table), table, MADE + timedelta(hours=1)) if one.rule == rule]
+    assert found
+    assert (found[0].level, found[0].says, found[0].mend, found[0].source) == (asked.level, asked.says, asked.mend, asked.source)
+    assert found[0].where.partition(" ")[0] == asked.at
+    assert found[0].what
+
+
+def broken(document: bytes, rule: Rule, table: Profile) -> bytes:
+    """The document, breaking this rule."""
+    root = etree.fromstring(document)
+    places: Any = root.xpath(PLACES[table.reads][rule.at], namespaces=NAMESPACES)
+    values: Any = [value for place in places for value in place.xpath(rule.path, namespaces=NAMESPACES)]
+    if rule.kind == "encoding":
+        return etree.tostring(root, encoding="US-ASCII", xml_declaration=True)
+    if rule.kind == "unique":
+        places[0].getparent().append(deepcopy(places[0]))
+    elif rule.kind == "count":
+        miscounted(rule, root, places, values)
+    else:
+        for value in values:
+            rewritten(value, wrong(rule))
+    return etree.tostring(root)
+
+
+def miscounted(rule: Rule, root: etree._Element, places: Any, values: Any) -> None:
+    """Too few or too many of them."""
+    assert isinstance(rule.value, dict)
+    if "min" in rule.value:
+        for value in values[rule.value["min"] - 1 :]:
+            value.getparent().remove(value)
+    elif values:
+        copies = rule.value["max"] + 1
+        for _ in range(copies):
+            values[0].getparent().append(deepcopy(values[0]))
+    else:
+        prefix, _, name = rule.path.partition(" |")[0].partition(":")
+        etree.SubElement(places[0], f"{{{NAMESPACES[prefix]}}}{name}").text = "x"
+
+
+WRONG = {
+    "matches": "§)",
+    "date": "yesterday",
+    "max_days": "2020-01-01T00:00:00Z",
+    "max_bytes": "any",
+    "plain": "a <b>bold</b> word",
+    "without": "<p>a</p><script>b</script>",
+    "url": "https://user:password@news.example/",
+}
+
+
+def wrong(rule: Rule) -> str | None:
+    """A value that breaks the rule; None: none at all."""
+    if rule.kind == "needs":
+        return None
+    if rule.kind not in {"length", "number"}:
+        return WRONG[rule.kind]
+    assert isinstance(rule.value, dict)
+    beyond = int(rule.value["min"] - 1 if "min" in rule.value else rule.value["max"] + 1)
+    return str(beyond) if rule.kind == "number" else "x" * beyond
+
+
+def rewritten(value: Any, text: str | None) -> None:
+    """Put another text where the value stands, or take it away."""
+    if isinstance(value, str):
+        parent, name = value.getparent(), value.attrname  # type: ignore[attr-defined]
+        if text is None:
+            del parent.attrib[name]
+        else:
+            parent.set(name, text)
+    elif text is None:
+        value.getparent().remove(value)
+    else:
+        for child in value:
+            value.remove(child)
+        value.text = text
+
+
+def test_every_kind_of_rule_has_its_check() -> None:
+    """And its line in the docs of the linter."""
+    assert set(linter._CHECKS) == set(KINDS)
+    assert [kind for kind in KINDS if f"\n    {kind} " not in (linter.__doc__ or "")] == []
+
+
+TABLE = """
+title = "Partner"
+reads = "rss"
+source = "https://partner.example/"
+read_on = 2026-11-26
+[[rules]]
+name = "rule"
+at = "item"
+says = "So it is."
+mend = "Do so."
+{0}
+"""
+
+
+def told(rule: str, *items: str) -> list[tuple[str, str]]:
+    """Where and what is found in a feed of these items."""
+    document = f"<rss><channel>{''.join(f'<item>{item}</item>' for item in items)}</channel></rss>"
+    table = partners.parse("partner", TABLE.format(rule))
+    return [(one.where, one.what) for one in lint(document.encode(), table, MADE)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "items", "found"),
+    [
+        ('path="a"\nneeds=true', ["<a>x</a>", "<a> </a>", ""], [("item 2", "It is blank."), ("item 3", "It is not there.")]),
+        ('path="a/@b"\nneeds=true', ['<a b="x"/>', "<a/>"], [("item 2", "It is not there.")]),
+        ('path="a|b"\nneeds=true', ["<a/><b>x</b>"], []),
+        ('path="a"\ncount={max=1}', ["<a/><a/>", "<a/>"], [("item 1", "There are 2, more than 1.")]),
+        ('path="a"\ncount={min=1}', ["<a/>", ""], [("item 2", "There are 0, fewer than 1.")]),
+        ('path="a"\nlength={min=2,max=3}', ["<a> xx </a>", "<a>xxxx</a>", "<a/>"], [("item 2", "“xxxx” has 4 characters, more than 3.")]),
+        ('path="a"\nlength={min=2}', ["<a>x</a>"], [("item 1", "“x” has 1 characters, fewer than 2.")]),
+        ('path="a"\nmatches="x+"', ["<a>xx</a>", "<a>xy</a>"], [("item 2", "“xy” is not of that form.")]),
+        (
+            'path="a"\ndate="w3c"',
+            ["<a>2026-11-23</a>", "<a>2026-11-23T10:00:00+03:00</a>", "<a>Mon, 23 Nov 2026 10:00:00 GMT</a>"],
+            [("item 3", "“Mon, 23 Nov 2026 10:00:00 GMT” is no such date.")],
+        ),
+        (
+            'path="a"\ndate="rfc822"',
+            ["<a>Mon, 23 Nov 2026 10:00:00 +0300</a>", "<a>2026-11-23</a>"],
+            [("item 2", "“2026-11-23” is no such date.")],
+        ),
+        (
+            'path="a"\ndate="any"',
+            ["<a>Mon, 23 Nov 2026 10:00:00 GMT</a>", "<a>2026-11-23T10:00:00</a>"],
+            [("item 2", "“2026-11-23T10:00:00” is no such date.")],
+        ),
+        (
+            'path="a"\nmax_days=2',
+            ["<a>2026-11-22T10:00:00Z</a>", "<a>2026-11-20T10:00:00Z</a>", "<a>2026-11-24T10:00:00Z</a>", "<a>x</a>"],
+            [
+                ("item 2", "2026-11-20T10:00:00Z is 3.0 days ago, more than 2."),
+                ("item 3", "2026-11-24T10:00:00Z is ahead."),
+                ("item 4", "“x” is no date."),
+            ],
+        ),
+        ("max_bytes=20", ["x", "<a>too many for this</a>"], [("item 2", "It is 37 bytes long, more than 20.")]),
+        (
+            'path="a"\nnumber={min=5}',
+            ["<a>5</a><a>4</a>", "<a>9</a>", "", "<a>x</a>"],
+            [("item 1", "It is 4, fewer than 5."), ("item 4", "“x” is no number.")],
+        ),
+        ('path="a"\nnumber={min=5,any=true}', ["<a>5</a><a>4</a>", "<a>3</a><a>4</a>", ""], [("item 2", "It is 3, fewer than 5.")]),
+        ('path="a"\nunique=true', ["<a>x</a>", "<a>y</a>", "<a> x </a>"], [("item 3", "“x” stands 2 times.")]),
+        ('path="a"\nplain=true', ["<a>1 &lt; 2 &amp; 3 > 2</a>", "<a>&lt;b>x&lt;/b></a>"], [("item 2", "It holds <b>.")]),
+        (
+            'path="a"\nwithout=["script","style"]',
+            ["<a>&lt;p>x</a>", "<a>&lt;style>x&lt;/style>&lt;script>y&lt;/script></a>", "<a/>"],
+            [("item 2", "It holds script, style.")],
+        ),
+        (
+            'path="a"\nurl=true',
+            ["<a>https://x.example/?a</a>", "<a>/x</a>", "<a>ftp://x.example/</a>", "<a>https://u:p@x.example/</a>", "<a>https://[x/</a>"],
+            [
+                ("item 2", "“/x” is no such address."),
+                ("item 3", "“ftp://x.example/” is no such address."),
+                ("item 4", "“https://u:p@x.example/” is no such address."),
+                ("item 5", "“https://[x/” is no such address."),
+            ],
+        ),
+        ('encoding="utf-8"', ["x"], []),
+    ],
+)
+def test_a_check_finds_what_it_is_for(rule: str, items: list[str], found: list[tuple[str, str]]) -> None:
+    """Exactly where it is, and says what it saw."""
+    assert told(rule, *items) == found
+
+
+def test_a_place_is_named_as_people_find_it() -> None:
+    """By its number and its id or address, and long values in short."""
+    assert told('path="a"\nneeds=true', "<guid>tag:x,2026:1</guid>") == [("item 1 (tag:x,2026:1)", "It is not there.")]
+    ((_, what),) = told('path="a"\nmatches="y"', f"<a>{'x' * 99}</a>")
+    assert what == f"“{'x' * 59}…” is not of that form."
+
+
+@pytest.mark.parametrize("document", [b"", b"<rss>", b"{}", b'<!DOCTYPE a [<!ENTITY b "c">]><rss>&b;</rss>'])
+def test_a_broken_document_is_one_finding(document: bytes) -> None:
+    """What follows from it is nobody's concern."""
+    findings = lint(document, partners.profile("msn"), MADE)
+    if document.endswith(b"&b;</rss>"):
+        assert "c" not in "".join(one.what for one in findings)
+    else:
+        ((rule, where),) = [(one.rule, one.where) for one in findings]
+        assert (rule, where) == ("document", "document")
+
+
+@pytest.mark.parametrize(("name", "document"), [("msn", b"<feed/>"), ("google-news", b"<rss/>")])
+def test_another_kind_of_document_is_one_finding(name: str, document: bytes) -> None:
+    """It says which kind the partner reads."""
+    ((what, mend),) = [(one.what, one.mend) for one in lint(document, partners.profile(name), MADE)]
+    assert partners.ROOTS[partners.profile(name).reads] in what
+    assert partners.ROOTS[partners.profile(name).reads] in mend
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        (("says", "sayz"), "does not know sayz"),
+        (('mend = "Do so."', ""), "lacks mend"),
+        (("{0}", ""), "asks 0 things"),
+        (("{0}", "needs=true\nunique=true"), "asks 2 things"),
+        (('at = "item"', 'at = "page"'), "at 'page' is none of"),
+        (('reads = "rss"', 'reads = "atom"'), "reads 'atom' is none of"),
+        (("{0}", 'needs=true\nlevel="nice"'), "level 'nice' is none of"),
+        (('source = "https://partner.example/"', ""), "partner: lacks source"),
+        (("{0}", 'needs=true\n[[rules]]\nname="rule"\nat="item"\nsays=""\nmend=""\nunique=true'), "two rules have one name"),
+    ],
+)
+def test_a_table_that_nobody_understands_is_refused(changed: tuple[str, str], problem: str) -> None:
+    """With the rule's name and what is wrong, so that a typo is no rule that never fires."""
+    with pytest.raises(ValueError, match=problem):
+        partners.parse("partner", TABLE.replace(*changed).replace("{0}", "needs=true"))
+
+
+def test_a_partner_without_a_table_is_unknown() -> None:
+    """Also one whose name would lead elsewhere."""
+    for name in ("nobody", "../opml", ""):
+        with pytest.raises(KeyError):
+            partners.profile(name)
