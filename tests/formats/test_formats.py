@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import atoma
 import feedparser
 import pytest
 
-from pipeline.formats import FORMATS, Expectation, Format, check
+from pipeline.formats import FORMATS, READERS, Expectation, Format, check
 from pipeline.formats.contract import check_frame
 from pipeline.model.entry import Address, Tombstone
 from pipeline.rules.article import from_native
@@ -200,3 +201,21 @@ def test_the_w3c_validator_has_nothing_to_say(
     shown = head_of(fmt, live) if of == "live" else archived(fmt, logo)
     entries = [fmt.entry(make_entry(number, full_story), shown) for number in range(3)]
     assert w3c(fmt.document(shown, entries), shown.self_url) == []
+
+
+def test_the_docs_name_every_format_with_its_address_and_type() -> None:
+    """The first table of docs/formats.md is the registry, neither more nor less."""
+    page = (GOLDEN.parents[1] / "docs" / "formats.md").read_text("utf-8")
+    table = re.findall(r"^\| `([a-z]+)` \| `([^`]+)` \| `([^`]+)` \|", page, re.MULTILINE)
+    assert {name: (address, media_type) for name, address, media_type in table} == {
+        fmt.name: (
+            f"{fmt.folder}/<{'name' if fmt.folder == 'sitemaps' else 'feed'}>.{fmt.extension}",
+            fmt.media_type.partition(";")[0],
+        )
+        for fmt in FORMATS.values()
+    }
+
+
+def test_what_every_feed_has_exists() -> None:
+    """The default names are formats, in the order pages name them."""
+    assert tuple(FORMATS)[: len(READERS)] == READERS

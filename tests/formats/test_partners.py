@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +15,7 @@ from pipeline.formats import FORMATS, partners
 from pipeline.formats.partners import KINDS, PLACES, Profile, Rule, linter
 from pipeline.formats.partners.linter import NAMESPACES, lint
 from pipeline.model.article import Image
-from tests.formats.conftest import MADE
+from tests.formats.conftest import GOLDEN, MADE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -289,3 +290,11 @@ def test_a_partner_without_a_table_is_unknown() -> None:
     for name in ("nobody", "../opml", ""):
         with pytest.raises(KeyError):
             partners.profile(name)
+
+
+def test_the_docs_name_every_partner_and_every_kind_of_rule() -> None:
+    """Who adds a table needs both."""
+    page = (GOLDEN.parents[1] / "docs" / "formats.md").read_text("utf-8")
+    assert set(re.findall(r"^\| `([a-z-]+)` \| (?:a news sitemap|RSS) \|", page, re.MULTILINE)) == set(partners.names())
+    assert tuple(re.findall(r"^\| `([a-z_]+) = ", page, re.MULTILINE)) == KINDS
+    assert [prefix for prefix in NAMESPACES if f"`{prefix}`" not in page] == []
