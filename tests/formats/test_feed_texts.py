@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from html import escape
 from typing import TYPE_CHECKING
 
 import feedparser
@@ -17,7 +18,7 @@ from pipeline.formats import FORMATS, Format
 from pipeline.formats.content import contents_html, short
 from pipeline.formats.feedgen_cures import ATOM, CONTENT, DC, MEDIA
 from pipeline.formats.news import NEWS
-from pipeline.model.article import Author, Image, Video
+from pipeline.model.article import Author, Correction, Geo, Image, Video
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,7 +34,7 @@ legal = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).map(lambda
 
 
 def spoken(story: Article, text: str) -> Article:
-    """The story with `text` in every plain-text field."""
+    """The story with `text` in every field a newsroom writes."""
     return replace(
         story,
         headline=text,
@@ -44,7 +45,10 @@ def spoken(story: Article, text: str) -> Article:
         tags=(text + "t",),
         authors=(Author(text),),
         images=(Image("https://img.example/a.jpg", caption=text, credit=text, alt=text),),
-        videos=(Video("https://img.example/a.mp4", caption=f"{text}v"),),
+        videos=(Video("https://img.example/a.mp4", caption=f"{text}v", credit=text),),
+        correction=Correction(text, story.published_at),
+        geo=Geo(name=text),
+        body_html=f"<p>{escape(text)}</p>",
         rights=text,
     )
 
@@ -55,6 +59,8 @@ def rss(root: etree._Element) -> Heard:
     media = {name: item.findtext(f"{{{MEDIA}}}content/{{{MEDIA}}}{name}") for name in ("title", "description", "credit")}
     names = ("title", "description", f"{{{DC}}}creator", "category", f"{{{DC}}}rights")
     said = {name: item.findtext(name) for name in names}
+    film = f"{{{MEDIA}}}content[@medium='video']/{{{MEDIA}}}"
+    said |= {"film": item.findtext(f"{film}description"), "film's credit": item.findtext(f"{film}credit")}
     return said | media | {"tag": item.findtext("category[2]"), "contents": item.findtext(f"{{{CONTENT}}}encoded")}
 
 
@@ -63,8 +69,8 @@ def atom(root: etree._Element) -> Heard:
     (entry,) = root.findall(f"{{{ATOM}}}entry")
     said = {name: entry.findtext(f"{{{ATOM}}}{name}") for name in ("title", "summary", "rights")}
     section, tag = (category.get("term") for category in entry.iter(f"{{{ATOM}}}category"))
-    enclosed = [link.get("title") for link in entry.findall(f"{{{ATOM}}}link") if link.get("rel") == "enclosure"]
-    more = {"section": section, "tag": tag, "enclosed": enclosed[-1], "contents": entry.findtext(f"{{{ATOM}}}content")}
+    film, picture = (link.get("title") for link in entry.findall(f"{{{ATOM}}}link") if link.get("rel") == "enclosure")
+    more = {"section": section, "tag": tag, "picture": picture, "film": film, "contents": entry.findtext(f"{{{ATOM}}}content")}
     return said | more | {"author": entry.findtext(f"{{{ATOM}}}author/{{{ATOM}}}name")}
 
 
@@ -73,7 +79,8 @@ def jsonfeed(document: bytes) -> Heard:
     (item,) = json.loads(document)["items"]
     section, tag = item["tags"]
     said = {"title": item["title"], "summary": item["summary"], "author": item["authors"][0]["name"], "section": section, "tag": tag}
-    more = {"attached": item["attachments"][-1]["title"], "signoff": item["_pressrun"]["signoff"], "contents": item["content_html"]}
+    film, picture = (attached["title"] for attached in item["attachments"])
+    more = {"picture": picture, "film": film, "signoff": item["_pressrun"]["signoff"], "contents": item["content_html"]}
     return said | more
 
 
@@ -86,7 +93,7 @@ def ninjs(document: bytes) -> Heard:
     """What an item says where."""
     (item,) = json.loads(document)
     section, tag = (subject["name"] for subject in item["subjects"])
-    picture = item["associations"][0]
+    picture, film = item["associations"]
     caption, alt = (described["value"] for described in picture["descriptions"])
     said = {
         "headline": item["headlines"][0]["value"],
@@ -102,7 +109,9 @@ def ninjs(document: bytes) -> Heard:
         "caption": caption,
         "alt": alt,
     }
-    return said | more | {"signoff": item["infoSources"][0]["name"], "rights": item["copyrightNotice"]}
+    said |= {"correction": item["descriptions"][1]["value"], "place": item["places"][0]["name"], "rights": item["copyrightNotice"]}
+    said |= {"film": film["descriptions"][0]["value"], "film's credit": film["by"], "body": item["bodies"][0]["value"]}
+    return said | more | {"signoff": item["infoSources"][0]["name"]}
 
 
 def roku(root: etree._Element) -> Heard:
@@ -110,6 +119,7 @@ def roku(root: etree._Element) -> Heard:
     (item,) = root.findall("channel/item")
     names = ("title", f"{{{MEDIA}}}content/{{{MEDIA}}}title", f"{{{MEDIA}}}category")
     said = {name: item.findtext(name) for name in names} | {"tag": item.findtext(f"{{{MEDIA}}}keywords")}
+    said |= {"credit": item.findtext(f"{{{MEDIA}}}content/{{{MEDIA}}}credit")}
     return said | {"short": item.findtext("description"), "shown": item.findtext(f"{{{MEDIA}}}content/{{{MEDIA}}}description")}
 
 
@@ -135,7 +145,8 @@ HEARD: Mapping[str, Callable[[bytes], Heard]] = {
 def meant(entry: Entry, place: str, text: str) -> str:
     """What is to be heard at a place, where every plain-text field says `text`: all of it but on television, which shows 200 characters."""
     clipped = short(text, 200)
-    return {"contents": contents_html(entry), "tag": text + "t", "short": clipped, "shown": clipped}.get(place, text)
+    longer = {"contents": contents_html(entry), "body": entry.article.body_html, "tag": f"{text}t", "film": f"{text}v"}
+    return (longer | {"short": clipped, "shown": clipped}).get(place, text)
 
 
 def assert_heard(fmt: Format, head: FeedHead, entry: Entry, text: str) -> None:
@@ -168,6 +179,57 @@ def test_naughty_strings_come_back(
         entry = make_entry(0, spoken(story, text))
         assert_heard(fmt, head, entry, text)
         assert fmt.name not in {"rss", "atom"} or feedparser.parse(fmt.document(head, [fmt.entry(entry, head)])).bozo == 0
+
+
+def titled(head: FeedHead, text: str) -> FeedHead:
+    """The head with `text` in every field a newsroom writes."""
+    return replace(head, title=text, description=text, publisher=text, publication=text, rights=text)
+
+
+def channel(root: etree._Element) -> list[str | None]:
+    """What a channel says of itself."""
+    names = ("title", "description", "copyright", f"{{{DC}}}publisher", "image/title")
+    return [text for text in (root.findtext(f"channel/{name}") for name in names) if text is not None]
+
+
+def feed(root: etree._Element) -> list[str | None]:
+    """What an Atom feed says of itself."""
+    return [root.findtext(f"{{{ATOM}}}{name}") for name in ("title", "subtitle", "rights", f"author/{{{ATOM}}}name")]
+
+
+def top(document: bytes) -> list[str | None]:
+    """What a JSON feed says of itself."""
+    told = json.loads(document)
+    return [told["title"], told["description"], told["authors"][0]["name"], told["_pressrun"]["rights"]]
+
+
+def page(root: etree._Element) -> list[str | None]:
+    """What a feed's page says of it."""
+    return [root.findtext(f"body/{path}") for path in ("header/h1", "header/p/a", "header/p[2]", "footer/p/bdi")]
+
+
+HEADS: Mapping[str, tuple[Callable[[bytes], list[str | None]], int]] = {
+    "rss": (lambda document: channel(etree.fromstring(document)), 4),
+    "roku": (lambda document: channel(etree.fromstring(document)), 3),
+    "atom": (lambda document: feed(etree.fromstring(document)), 4),
+    "json": (top, 4),
+    "html": (lambda document: page(etree.fromstring(document)), 4),
+}
+"""Format → what it says of the feed, and in how many places; the others say nothing of it."""
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_naughty_names_of_feeds_come_back(name: str, head: FeedHead, naughty: tuple[str, ...]) -> None:
+    """Titles, descriptions, publishers and rights are texts of the newsroom as well."""
+    heard, places = HEADS[name]
+    for text in filter(None, (ILLEGAL.sub("", string) for string in naughty)):
+        assert heard(FORMATS[name].frame(titled(head, text))) == [text] * places
+
+
+def test_what_says_nothing_of_its_feed_is_the_same_under_every_name(head: FeedHead) -> None:
+    """Sitemaps and ninjs have no place for it."""
+    for name in set(FORMATS) - set(HEADS):
+        assert FORMATS[name].frame(titled(head, "x")) == FORMATS[name].frame(head)
 
 
 # The fields a format says nothing of; the others say all of them.
