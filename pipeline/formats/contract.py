@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from itertools import pairwise
@@ -141,20 +141,14 @@ def check_parts(seen: Sequence[Seen], size: int, expected: Sequence[Expectation]
     return [*doubled, *_presence(found, expected), *_dates(found, expected, latest), *_order(found, expected)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """As Seen, and whose entry it is: what the format tells, else whose link it bears."""
-
-    identity: str
-    date: datetime | None
-    modified: datetime | None
-
-
-def _identified(seen: Sequence[Seen], expected: Sequence[Expectation]) -> list[_Known]:
+def _identified(seen: Sequence[Seen], expected: Sequence[Expectation]) -> Sequence[Seen]:
+    """The same entries, each with an identity: what its format tells, else whose link it bears."""
+    if all(one.identity is not None for one in seen):
+        return seen
     owners: defaultdict[str | None, list[str]] = defaultdict(list)
     for wanted in reversed(expected):
         owners[wanted.link].append(wanted.identity)
-    return [_Known(_identity(one, owners), one.date, one.modified) for one in seen]
+    return [replace(one, identity=_identity(one, owners)) for one in seen]
 
 
 def _identity(one: Seen, owners: Mapping[str | None, list[str]]) -> str:
@@ -172,7 +166,7 @@ def _doubled_links(expected: Sequence[Expectation]) -> Iterator[Fault]:
             yield Fault(one.identity, f"leads to {one.link}, as {first[one.link]} does")
 
 
-def _all_right(seen: Sequence[_Known], expected: Sequence[Expectation], latest: datetime) -> bool:
+def _all_right(seen: Sequence[Seen], expected: Sequence[Expectation], latest: datetime) -> bool:
     """Whether what follows would find nothing, asked in one go: every build asks it of its whole window."""
     identities = [one.identity for one in seen]
     return (
@@ -184,7 +178,7 @@ def _all_right(seen: Sequence[_Known], expected: Sequence[Expectation], latest: 
     )
 
 
-def _is_ahead(one: _Known, latest: datetime) -> bool:
+def _is_ahead(one: Seen, latest: datetime) -> bool:
     return (one.date is not None and one.date > latest) or (one.modified is not None and one.modified > latest)
 
 
@@ -196,9 +190,9 @@ def _falls(above: datetime | None, below: datetime | None) -> bool:
     return above is None or below is None or above >= below or _second(above) == _second(below)
 
 
-def _presence(seen: Sequence[_Known], expected: Sequence[Expectation]) -> Iterator[Fault]:
+def _presence(seen: Sequence[Seen], expected: Sequence[Expectation]) -> Iterator[Fault]:
     found = Counter(one.identity for one in seen)
-    wanted = Counter(one.identity for one in expected)
+    wanted: Counter[str | None] = Counter(one.identity for one in expected)
     for identity in dict.fromkeys([*wanted, *found]):
         if max(found[identity], wanted[identity]) > 1:
             yield Fault(identity, f"stands {found[identity]} times")
@@ -208,7 +202,7 @@ def _presence(seen: Sequence[_Known], expected: Sequence[Expectation]) -> Iterat
             yield Fault(None, f"an entry nobody put in: {identity}")
 
 
-def _dates(seen: Sequence[_Known], expected: Sequence[Expectation], latest: datetime) -> Iterator[Fault]:
+def _dates(seen: Sequence[Seen], expected: Sequence[Expectation], latest: datetime) -> Iterator[Fault]:
     promised = {one.identity: one.date for one in expected}
     for one in seen:
         if _is_ahead(one, latest):
@@ -217,7 +211,7 @@ def _dates(seen: Sequence[_Known], expected: Sequence[Expectation], latest: date
             yield Fault(one.identity, f"says {one.date.isoformat()} instead of {promised[one.identity].isoformat()}")
 
 
-def _order(seen: Sequence[_Known], expected: Sequence[Expectation]) -> Iterator[Fault]:
+def _order(seen: Sequence[Seen], expected: Sequence[Expectation]) -> Iterator[Fault]:
     for above, below in pairwise(seen):
         if not _falls(above.date, below.date):
             yield Fault(below.identity, f"stands below {above.identity}, which is older")
