@@ -6,7 +6,7 @@ is read back as strictly as the others; its entries are an h-feed (https://micro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from functools import cache
 from typing import TYPE_CHECKING
@@ -69,7 +69,8 @@ def frame(head: FeedHead) -> bytes:
     return _rendered(
         "subscribe.html.j2",
         about=head.description or words.what_text,
-        addresses=[address for address in head.addresses if address.name != NAME],
+        # Readers compare the type as a whole, so it comes without its charset.
+        addresses=[replace(a, media_type=a.media_type.partition(";")[0]) for a in head.addresses if a.name != NAME],
         changed=_stamp(head.updated_at, words),
         direction=direction(head.language),
         head=head,
@@ -113,4 +114,4 @@ def _rendered(template: str, **values: object) -> bytes:
     return legal(_environment().get_template(template).render(values)).replace("\r", "&#13;").strip().encode()
 
 
-FORMAT = Format(NAME, "html", MEDIA_TYPE, entry, quoted, frame, splice, read, most=MOST, title="Web page")
+FORMAT = Format(NAME, "html", MEDIA_TYPE, entry, quoted, frame, splice, read, most=MOST, title="Web page", archived=False)
