@@ -6,6 +6,7 @@ is read back as strictly as the others; its entries are an h-feed (https://micro
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC
 from functools import cache
@@ -34,6 +35,7 @@ MEDIA_TYPE = "text/html; charset=utf-8"
 MOST = 20  # entries: a page to look at, not the archive
 NAME = "html"
 
+_NONE = re.compile(rb'<p class="none">[^<]*</p>\n')
 _STYLE = templates.style("pipeline.formats", "subscribe.css")
 CONTENT_SECURITY_POLICY = templates.policy(_STYLE)
 
@@ -80,8 +82,8 @@ def frame(head: FeedHead) -> bytes:
 
 
 def splice(frame: bytes, entries: Sequence[bytes]) -> bytes:
-    """The page with the articles in the order given: its last section is theirs."""
-    return spliced(frame, entries, b"</section>")
+    """The page with the articles in the order given: its last section is theirs. The sentence that there are none goes when there are."""
+    return spliced(_NONE.sub(b"", frame) if entries else frame, entries, b"</section>")
 
 
 def read(document: bytes) -> tuple[Seen, ...]:
