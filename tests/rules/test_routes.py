@@ -117,7 +117,7 @@ RULES = {"sections": ("Sport", "Culture"), "tags": ("Rivers", "Towns"), "languag
 )
 def test_the_first_rule_that_is_not_met_is_the_reason(names: list[str], changes: dict[str, Any], sentence: str) -> None:
     """A sentence that says what the article is and what the outlet takes; all three rules must be met."""
-    assert reason(replace(Rules(), **{name: RULES[name] for name in names}), **changes) == sentence
+    assert reason(replace(Rules(), **dict[str, Any]({name: RULES[name] for name in names})), **changes) == sentence
 
 
 @pytest.fixture
