@@ -189,6 +189,12 @@ def _lying_twin(backend: Backend, path: str, row: Row[Any]) -> str:
     return ""
 
 
+def twin(backend: Backend, row: Row[Any], suffix: str) -> bytes | None:
+    """The compressed twin beside a document, if it unpacks to exactly what the row says."""
+    packed = backend.get(row.path + suffix)
+    return packed if packed is not None and _unpacked_sha(dict(TWINS)[suffix], packed) == row.sha256 else None
+
+
 def _unpacked_sha(unpack: Callable[[bytes], bytes], packed: bytes) -> str:
     try:
         return hashlib.sha256(unpack(packed)).hexdigest()

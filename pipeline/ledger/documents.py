@@ -12,6 +12,7 @@ from pipeline.ledger import deliveries
 from pipeline.ledger import tables as t
 from pipeline.ledger.upsert import insert
 from pipeline.model.document import DocumentStatus
+from pipeline.model.settings import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -137,6 +138,22 @@ def one(tx: Tx, outlet: str, path: str) -> Any:
 def _one() -> Executable:
     d = t.documents.c
     return select(t.documents).where(d.outlet == bindparam("outlet"), d.path == bindparam("path"))
+
+
+def at_site(tx: Tx, site: str, path: str) -> Any:
+    """The row of a path at the site's origin, whichever of its outlets made it; of several the one that stands."""
+    found = tx.all(_at_site(), {"site": site, "path": path})
+    return min(found, key=lambda row: _ELSEWHERE.get(row.status, 0), default=None)
+
+
+_ELSEWHERE = {DocumentStatus.MOVED.value: 1, DocumentStatus.GONE.value: 2}
+
+
+@cache
+def _at_site() -> Executable:
+    d, o = t.documents.c, t.outlets.c
+    made_by = select(o.key).where(o.site == bindparam("site"), o.kind != Kind.MIRROR.value)
+    return select(t.documents).where(d.outlet.in_(made_by), d.path == bindparam("path"))
 
 
 def page_of(tx: Tx, outlet: str, short_id: str) -> Any:

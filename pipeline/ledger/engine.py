@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sqlite3
 import threading
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -93,6 +94,8 @@ class Ledger:
         self._making = threading.Lock()
         self._memory = threading.RLock() if url in {"sqlite://", "sqlite:///:memory:"} else None
         self._turns: dict[int, threading.Lock] = {}
+        self._version: tuple[int, sqlite3.Cursor | None] = (0, None)
+        self._asking = threading.Lock()
 
     @property
     def sqlite(self) -> bool:
@@ -133,8 +136,40 @@ class Ledger:
         with self.read() as tx:
             return tx.now
 
+    def version(self) -> int | None:
+        """A number that is another one after every commit from elsewhere; None where the database cannot tell for next to nothing.
+
+        SQLite's `PRAGMA data_version`, two microseconds, of a connection that is used for nothing else: only of one connection
+        its numbers can be compared. A commit that has returned is always seen. None on PostgreSQL, for a database in memory,
+        and where SQLite does not answer at once.
+        """
+        if not self.sqlite or self._memory:
+            return None
+        with self._asking:
+            try:
+                found: tuple[int] = self._asked().execute("PRAGMA data_version").fetchone()
+            except (sqlite3.Error, DBAPIError):
+                return None
+            return found[0]
+
+    def _asked(self) -> sqlite3.Cursor:
+        """The cursor of this process's own connection, opened when first asked for."""
+        pid, cursor = self._version
+        if cursor is None or pid != os.getpid():
+            lent = self._engine("read").raw_connection()
+            made: Any = lent.cursor()
+            lent.detach()  # the pool never gets it back
+            made.execute("PRAGMA busy_timeout=0")
+            self._version, cursor = (os.getpid(), made), made
+        return cursor
+
     def close(self) -> None:
         """Let go of every connection of this process."""
+        with self._asking:
+            pid, cursor = self._version
+            if cursor is not None and pid == os.getpid():
+                cursor.connection.close()
+            self._version = (0, None)
         with self._making:
             for key in [k for k in self._engines if k[0] == os.getpid()]:
                 self._engines.pop(key).dispose()

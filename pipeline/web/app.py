@@ -17,11 +17,11 @@ from pipeline import recovery
 from pipeline.accept import Acceptor
 from pipeline.context import open_context, register
 from pipeline.kit import log
-from pipeline.kit.cache import Weighed
 from pipeline.ledger import duties
 from pipeline.model.errors import PressrunError, Unavailable
 from pipeline.model.run import Nudge, Step
 from pipeline.web import api, feeds, health, mirrors, openapi, problems, static, webhooks
+from pipeline.web.looks import Looks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pipeline.context import Context
 
 QUIET = timedelta(seconds=3)
+_READS = frozenset({"GET", "HEAD"})
 ROUTES = [
     Route("/webhooks/{source}", webhooks.receive, methods=["POST"]),
     Route("/events/{event_id}", api.event),
@@ -48,6 +49,8 @@ ROUTES = [
     Route("/static/examples/{file}", static.picture),
     Route("/mirrors/{site}/{mirror}/{path:path}", mirrors.serve),
     Route("/{site}/feeds/{file}", feeds.serve),
+    Route("/{site}/sitemaps/{file}", feeds.serve),
+    Route("/{site}/items/{file}", feeds.serve),
     Route("/{site}/shares/{article:path}.json", api.shares),
 ]
 
@@ -71,13 +74,26 @@ def make_app(context: Context, carry: Callable[[Sequence[Nudge]], None]) -> Star
             thread.join(timeout=2)
 
     handlers = {HTTPException: problems.on_http_error, Unavailable: problems.on_unavailable, Exception: problems.on_error}
-    app = Starlette(routes=ROUTES, lifespan=lifespan, exception_handlers=handlers, middleware=[Middleware(_NoNul)])
+    app = _App(routes=ROUTES, lifespan=lifespan, exception_handlers=handlers, middleware=[Middleware(_NoNul)])
     app.router.redirect_slashes = False
     app.state.context = context
     app.state.acceptor = Acceptor(context, carry)
     app.state.checked = threading.Event()
-    app.state.bodies = Weighed()
+    app.state.looks = Looks(context)
     return app
+
+
+class _App(Starlette):
+    """Polls of a document that nothing happened to come first: before routes and what else stands around them."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As Starlette's, but for these."""
+        if scope["type"] == "http" and scope["method"] in _READS:
+            looks: Looks = self.state.looks
+            if (stored := looks.still(scope["path"])) is not None:
+                await stored(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
 
 
 class _NoNul:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 STILL = timedelta(seconds=2)
 _TAG = re.compile(r'(?:W/)?"([^"]*)"')
@@ -24,11 +25,11 @@ def http_date(when: datetime) -> str:
     return format_datetime(when.astimezone(UTC), usegmt=True)
 
 
-def not_modified(headers: Mapping[str, str], tag: str, modified: datetime, now: datetime) -> bool:
+def not_modified(headers: Mapping[str, str], tag: str, modified: datetime, now: Callable[[], datetime]) -> bool:
     """Whether 304 is right. If-None-Match decides alone where it stands (RFC 9110 13.2.2).
 
     If-Modified-Since is believed only once the document has been still for 2 s: HTTP dates know no fractions,
-    and a second change within the same second would hide behind it.
+    and a second change within the same second would hide behind it. `now` is asked only then.
     """
     if (none_match := headers.get("if-none-match")) is not None:
         return none_match.strip() == "*" or tag.strip('"') in _TAG.findall(none_match)
@@ -37,7 +38,20 @@ def not_modified(headers: Mapping[str, str], tag: str, modified: datetime, now: 
     except (KeyError, ValueError, TypeError, OverflowError):  # the last for an offset from UTC of twenty digits
         return False
     since = since if since.tzinfo else since.replace(tzinfo=UTC)
-    return modified <= since and now - modified >= STILL
+    return modified <= since and now() - modified >= STILL
+
+
+def best(header: str, codings: tuple[str, ...]) -> str:
+    """The first of these codings that Accept-Encoding takes, "" (as it is) where it takes none."""
+    return _known_best(header, codings) if len(header) <= _USUAL else _best(header, codings)
+
+
+def _best(header: str, codings: tuple[str, ...]) -> str:
+    return next((coding for coding in codings if coding and accepts(header, coding)), "")
+
+
+_USUAL = 100  # characters; readers are many, their programs few, and what somebody makes up is soon forgotten
+_known_best = lru_cache(256)(_best)
 
 
 def accepts(header: str, coding: str) -> bool:

@@ -1,28 +1,55 @@
-"""`GET /{site}/feeds/{feed}.{rss,atom,json}`: the document as stored, with validators that tell the truth."""
+"""`GET /{site}/feeds/…`, `/{site}/sitemaps/…`, `/{site}/items/…`: what stands at a site's origin, as it is stored.
+
+**The rule of a GET**: the bytes are those whose hash the ledger's row has, and the row is the one that stood when the request
+came, or a later one. So a document that is settled is seen by the very next GET, and none older is ever answered after it.
+
+A row is read for every request, unless nothing was committed since it was read (`Ledger.version`, SQLite only): then what was
+answered last is answered again, without a thread, a route or a transaction. Where it is read, all who ask meanwhile wait for
+one look that began after they asked (`looks`). Bytes once held against their row's hash are kept in memory; a file that changes
+before its row does, as in the moment between a run's rename and its settling, or after a crash there, is not even opened.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
+from pipeline import recovery
 from pipeline.kit import metrics
 from pipeline.ledger import deliveries, documents
-from pipeline.model.settings import Kind, outlet_key
-from pipeline.web import conditional
+from pipeline.model.document import DocumentStatus
+from pipeline.pages import CONTENT_SECURITY_POLICY
 from pipeline.web.problems import problem
-from pipeline.web.stored import respond
+from pipeline.web.stored import IDENTITY, Stored
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy import Row
     from starlette.requests import Request
+    from starlette.types import ASGIApp
 
     from pipeline.context import Context
-    from pipeline.kit.cache import Weighed
+    from pipeline.model.settings import Site
 
 CACHE = "public, max-age=60, stale-while-revalidate=600, stale-if-error=86400"
+ARCHIVE = "public, max-age=3600, must-revalidate"
+"""Of a page of an archive. It changes for nothing but a correction or a withdrawal, so nobody may show it unasked for long, nor
+while we are away: `immutable` (RFC 8246), or a year, would be a promise that a withdrawal breaks. Asking again costs a 304."""
+
+LISTS = "public, max-age=600, stale-if-error=86400"
+"""Of sitemaps and OPML: read by few, and seldom."""
+
+GONE = "no-cache"
+"""Of the notice in a closed feed's place: who opens it again must not be told by a cache that it is gone."""
+
+MOVED = "public, max-age=3600"
+"""Of a renamed feed's former address: a 301 without it may be kept for ever (RFC 9111 4.2.2), and a name may be used again."""
+
 HEADERS = {
     "Cache-Control": CACHE,
     "Vary": "Accept-Encoding",
@@ -32,67 +59,109 @@ HEADERS = {
 }
 """Of every feed, at a mirror too."""
 
+# A page names the hash of its own style in a meta element; one stored by an older version has another style.
+PAGES = re.sub(r"style-src '[^']*'", "style-src 'unsafe-inline'", CONTENT_SECURITY_POLICY)
+
 CODINGS = (("br", ".br"), ("gzip", ".gz"))
 LOOKS, PAUSE = 10, 0.01
+_ARCHIVE_PAGE = re.compile(r"-\d{4}-\d{2}-\d+\Z")
 
 
-def serve(request: Request) -> Response:
-    """One feed document; 404 where there is no such feed, 503 while its bytes and its row disagree."""
-    context: Context = request.app.state.context
-    site, file = request.path_params["site"], request.path_params["file"]
-    feed = file.rpartition(".")[0]
-    path = f"{site}/feeds/{file}"
-    key = outlet_key(site, Kind.FEED, feed)
-    try:
-        context.outlet(key)
-    except KeyError:
-        return problem(404, f"There is no feed “{feed}” of “{site}”.")
-    found = _consistent(context, request.app.state.bodies, key, path)
-    if isinstance(found, Response):
-        return found
-    row, body = found
-    return _respond(request, context, key, path, row, body)
+async def serve(request: Request) -> ASGIApp:
+    """One document of a site's origin: 200 or 304, 301 and 410 as its row says, 404 where there is none, 503 for a damaged one."""
+    answer: ASGIApp = await request.app.state.looks.at(request.scope["path"])
+    return answer
 
 
-def _consistent(context: Context, bodies: Weighed[tuple[str, str], bytes], key: str, path: str) -> Response | tuple[Row[Any], bytes]:
-    """The row and bytes that belong together. A run renames first and settles a moment later: look again for that moment.
+def look(context: Context, address: str, kept: Stored | None) -> ASGIApp:
+    """What to answer for an address now, by its row; `kept` is what was answered before, whose bytes need no reading again.
 
-    Bytes once held against their row's hash are kept in memory under it, so a poll reads a row and nothing else.
+    A run renames first and settles a moment later: where row and bytes disagree, they are looked at again for that moment.
     """
-    for _ in range(LOOKS):
-        with context.ledger.read() as tx:
-            row = documents.one(tx, key, path)
-        if row is None:
-            return problem(404, "This feed has not been built yet: nothing was published in it so far.")
-        body = bodies.get((path, row.sha256))
-        if body is not None:
-            return row, body
-        body = context.origin(key).get(path)
-        if body is not None and len(body) == row.size and hashlib.sha256(body).hexdigest() == row.sha256:
-            bodies.put((path, row.sha256), body, len(body))
-            return row, body
+    path = address.removeprefix("/")
+    site = next((s for s in context.settings.sites if s.name == path.partition("/")[0]), None)
+    if site is None:
+        return problem(404, "There is no such site.")
+    answer, looks = _answer(context, site, path, kept), 1
+    while looks < LOOKS and not callable(answer):
         time.sleep(PAUSE)
-    _damaged(context, key, path)
+        answer, looks = _answer(context, site, path, kept), looks + 1
+    if callable(answer):
+        return answer
+    _damaged(context, answer)
     return problem(503, "This document is being made again.", headers={"Retry-After": "2"})
 
 
-def _damaged(context: Context, key: str, path: str) -> None:
+def _answer(context: Context, site: Site, path: str, kept: Stored | None) -> ASGIApp | Row[Any]:
+    """What the row says; the row itself where other bytes stand than it says."""
+    with context.ledger.read() as tx:
+        row: Row[Any] | None = documents.at_site(tx, site.name, path)
+    if row is None:
+        return _nothing(site, path)
+    if row.status in {DocumentStatus.MOVED.value, DocumentStatus.GONE.value}:
+        return _elsewhere(context, row)
+    if kept is not None and kept.is_of(row):
+        return kept
+    known = kept.bodies if kept is not None and kept.sha256 == row.sha256 else {}
+    body = known.get(IDENTITY) or _bytes(context, row)
+    return row if body is None else Stored(row, _bodies(context, row, body, known), headers(site, path), context.clock)
+
+
+def headers(site: Site, path: str) -> dict[str, str]:
+    """What a document is told with beside its type and validators, by its address."""
+    folder, _, file = path.partition("/")[2].partition("/")
+    if folder == "sitemaps" or file == "opml.xml":
+        return {**HEADERS, "Cache-Control": LISTS}
+    if folder == "feeds" and is_archive_page(site, file):
+        return {**HEADERS, "Cache-Control": ARCHIVE}
+    if file.endswith(".html"):
+        return {**HEADERS, "Content-Security-Policy": PAGES, "Referrer-Policy": "strict-origin-when-cross-origin"}
+    return HEADERS
+
+
+def is_archive_page(site: Site, file: str) -> bool:
+    """Whether a file's name is that of a page `<feed>-<yyyy>-<mm>-<n>`, and of no feed."""
+    stem = file.partition(".")[0]
+    return _ARCHIVE_PAGE.search(stem) is not None and all(feed.name != stem for feed in site.feeds)
+
+
+def _nothing(site: Site, path: str) -> Response:
+    stem = path.removeprefix(f"{site.name}/feeds/").partition(".")[0]
+    if any(feed.name == stem for feed in site.feeds):
+        return problem(404, "There is no such document, or not yet: nothing was published in this feed so far.")
+    return problem(404, f"There is no such document of “{site.name}”.")
+
+
+def _elsewhere(context: Context, row: Row[Any]) -> Response:
+    if row.status == DocumentStatus.MOVED.value:
+        return RedirectResponse(row.moved_to, 301, {**HEADERS, "Cache-Control": MOVED})
+    notice = _bytes(context, row)
+    if notice is None:
+        return problem(410, "This feed is closed.", headers={"Cache-Control": GONE, "Access-Control-Allow-Origin": "*"})
+    policy = PAGES if row.media_type.startswith("text/html") else "default-src 'none'"
+    return Response(notice, 410, {**HEADERS, "Cache-Control": GONE, "Content-Security-Policy": policy, "Content-Type": row.media_type})
+
+
+def _bytes(context: Context, row: Row[Any]) -> bytes | None:
+    """The bytes with the row's hash; None where others stand, or none."""
+    body: bytes | None = row.body if row.body is not None else context.origin(row.outlet).get(row.path)
+    return body if body is not None and len(body) == row.size and hashlib.sha256(body).hexdigest() == row.sha256 else None
+
+
+def _bodies(context: Context, row: Row[Any], body: bytes, known: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The document in each coding, the best first: a twin counts only if it unpacks to the document."""
+    made: dict[str, bytes] = {}
+    for coding, suffix in CODINGS if row.twins_sha == row.sha256 else ():
+        packed = known.get(coding) or recovery.twin(context.origin(row.outlet), row, suffix)
+        if packed is not None:
+            made[coding] = packed
+    return {**made, IDENTITY: body}
+
+
+def _damaged(context: Context, row: Row[Any]) -> None:
     """What stands there is not what the ledger says, and not for a moment: have it made again."""
     metrics.alerts.labels("feed damaged").inc()
-    context.log.error("feed damaged", outlet=key, path=path)
+    context.log.error("feed damaged", outlet=row.outlet, path=row.path)
     with context.ledger.write() as tx:
-        documents.forget(tx, key, [path])
-        deliveries.again(tx, key, ())
-
-
-def _respond(request: Request, context: Context, key: str, path: str, row: Row[Any], body: bytes) -> Response:
-    coding = ""
-    if row.twins_sha == row.sha256:
-        for name, suffix in CODINGS:
-            packed = (
-                context.origin(key).get(path + suffix) if conditional.accepts(request.headers.get("accept-encoding", ""), name) else None
-            )
-            if packed is not None:
-                coding, body = name, packed
-                break
-    return respond(request, context, row, body, HEADERS, coding)
+        documents.forget(tx, row.outlet, [row.path])
+        deliveries.again(tx, row.outlet, ())

@@ -19,7 +19,6 @@ from pipeline.mirror_documents import MARKER
 from pipeline.model.document import DocumentStatus
 from pipeline.model.errors import Unavailable
 from pipeline.model.settings import Kind, outlet_key
-from pipeline.pages import CONTENT_SECURITY_POLICY
 from pipeline.web import feeds
 from pipeline.web.problems import problem
 from pipeline.web.stored import respond
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from pipeline.context import Context
     from pipeline.ledger.engine import Tx
 
-# Each page names the hash of its own style in a meta element; a page stored by an older version has another style.
-PAGES = re.sub(r"style-src '[^']*'", "style-src 'unsafe-inline'", CONTENT_SECURITY_POLICY)
 _SHORT = re.compile(r"(?:^|-)([a-z2-7]{10})/(?:index\.html)?$")
 
 
@@ -110,7 +107,7 @@ def _headers(row: Row[Any]) -> dict[str, str]:
         return dict(feeds.HEADERS)
     return {
         "Cache-Control": "public, max-age=60",
-        "Content-Security-Policy": PAGES if row.media_type.startswith("text/html") else "default-src 'none'",
+        "Content-Security-Policy": feeds.PAGES if row.media_type.startswith("text/html") else "default-src 'none'",
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "strict-origin-when-cross-origin",
     }

@@ -146,7 +146,13 @@ def _paths() -> dict[str, dict[str, Any]]:
     return {
         "/webhooks/{source}": _webhook(),
         "/events/{event_id}": _get("What became of an event", _answers(200, "Its state.", json_, 404), "event_id"),
-        "/{site}/feeds/{file}": _get("A feed document", _answers(200, "RSS, Atom or JSON Feed.", "*/*", 404, 503), "site", "file"),
+        "/{site}/feeds/{file}": _get(
+            "A feed document", _answers(200, "A feed, a page of its archive, OPML.", "*/*", 404, 410, 503), "site", "file"
+        ),
+        "/{site}/sitemaps/{file}": _get(
+            "A sitemap", _answers(200, "A sitemap, or an index of them.", "application/xml", 404, 503), "site", "file"
+        ),
+        "/{site}/items/{file}": _get("One article", _answers(200, "The article as ninjs.", "*/*", 404, 410, 503), "site", "file"),
         "/mirrors/{site}/{mirror}/{path}": _get(
             "A document of a local mirror", _answers(200, "A page or feed.", html, 404, 410, 503), "site", "mirror", "path"
         ),
