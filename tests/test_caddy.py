@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +11,8 @@ import pytest
 
 from pipeline.formats import FORMATS
 from pipeline.web import feeds as web_feeds
-from tests.support.deploying import DEPLOY, free_port, get, until
+from tests.support import fronts
+from tests.support.deploying import DEPLOY, free_port, get
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,57 +30,13 @@ def test_the_caddyfile_is_one() -> None:
     assert subprocess.run(["caddy", "fmt", file], capture_output=True, text=True, check=False).stdout == Path(file).read_text()
 
 
-class Web(BaseHTTPRequestHandler):
-    """Stands for the web process: says which path it was asked for."""
-
-    def do_GET(self) -> None:
-        """Answer."""
-        body = f"web {self.path}".encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_POST = do_GET  # noqa: N815 - http.server names it
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture(scope="module")
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
     """Caddy with our file in front of a folder of documents and a stand-in for web: (port, folder)."""
     folder = tmp_path_factory.mktemp("front")
-    feeds, page, gone = (folder / name for name in ("origin/demo/feeds", "mirrors/demo/one/a-harbour-abc", "mirrors/demo/one/gone-def"))
-    for made in (feeds, page, gone):
-        made.mkdir(parents=True)
-    for name in ("all.rss", "all.atom", "all.json"):
-        for suffix in ("", ".gz", ".br"):
-            (feeds / (name + suffix)).write_text(f"{name}{suffix} at rest")
-    (feeds / "world.rss").write_text("world.rss, no twin yet")
-    (page.parent / "feeds").mkdir()
-    (page.parent / "feeds/all.rss").write_text("all.rss of the mirror")
-    (folder / "origin/.fence-demo_feed_all").write_text("7")
-    (feeds / ".tmp-1.rss").write_text("half")
-    (page / "index.html").write_text("<p>A harbour")
-    (gone / "index.html").write_text("<p>Withdrawn")
-    (gone / ".gone").write_text("")
-    web = ThreadingHTTPServer(("127.0.0.1", 0), Web)
-    threading.Thread(target=web.serve_forever, daemon=True).start()
-    ports = {name: str(free_port()) for name in ("CADDY_HTTP_PORT", "CADDY_HTTPS_PORT", "CADDY_HEALTH_PORT")}
-    places = {"ORIGIN": str(folder / "origin"), "MIRRORS": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    environment = {**os.environ, **ports, **places, "WEB_HOST": "127.0.0.1", "WEB_PORT": str(web.server_port), "SITE_ADDRESS": "http://"}
-    with (folder / "caddy.log").open("wb") as log:
-        command = ["caddy", "run", "--adapter", "caddyfile", "--config", str(DEPLOY / "Caddyfile")]
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    try:
-        until(lambda: get(int(ports["CADDY_HEALTH_PORT"]), "/alive")[0] == 200, 15, (folder / "caddy.log").read_text)
-        yield int(ports["CADDY_HTTP_PORT"]), folder
-    finally:
-        process.terminate()
-        process.wait(10)
-        web.shutdown()
-        web.server_close()
+    fronts.furnish(folder)
+    with fronts.stand_in() as web, fronts.caddy(folder, folder / "origin", folder, web) as caddy:
+        yield caddy.port, folder
 
 
 @pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
@@ -109,10 +63,10 @@ def test_caddy_serves_feeds_as_the_web_process_does(front: tuple[int, Path], fmt
 
 
 def test_caddy_leaves_to_the_web_process_what_it_cannot_know(front: tuple[int, Path]) -> None:
-    """A feed without document, a request by date alone, everything else, and whatever begins with a dot."""
+    """A feed without document, or that is not still, a request by date alone, everything else, and whatever begins with a dot."""
     port, _ = front
-    assert get(port, "/demo/feeds/world.rss", Accept_Encoding="gzip, br")[2] == b"world.rss, no twin yet"
     for path in (
+        "/demo/feeds/world.rss",
         "/demo/feeds/none.rss",
         "/demo/feeds/all.rss.gz",
         "/demo/feeds/.tmp-1.rss",
@@ -158,3 +112,10 @@ def test_caddy_serves_mirrors_and_says_what_is_gone(front: tuple[int, Path]) -> 
         "/mirrors/demo/one/gone-def/index.html",
     ):
         assert get(port, path)[2].decode() == f"web {path}"
+
+
+def test_where_nobody_is_at_home_a_feed_is_served_as_it_stands(tmp_path: Path) -> None:
+    """Kept by nobody, and without a tag; everything else is 502."""
+    fronts.furnish(tmp_path)
+    with fronts.caddy(tmp_path, tmp_path / "origin", tmp_path, free_port()) as caddy:
+        fronts.look_at_what_stands(caddy)
