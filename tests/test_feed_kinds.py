@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tests.conftest import Newsroom
 
 SITEMAP = "{http://www.sitemaps.org/schemas/sitemap/0.9}"
+WRITTEN = ("rss", "atom", "json", "html")
 FILM = {
     "videos": [{"url": "https://www.example.org/harbour.mp4", "caption": "The harbour", "thumbnail_url": "https://www.example.org/h.jpg"}]
 }
@@ -150,8 +151,8 @@ def test_a_closed_feed_is_gone(newsroom: Newsroom, tmp_path: Path) -> None:
     for _ in range(2):
         changed(newsroom, tmp_path, '[sites.demo.feeds.world]\ntitle = "World"', closed)
         assert not [name for name in names(newsroom) if name.startswith("world")]
-        assert statuses(newsroom, "demo/feed:world") == {f"world.{ext}": ("gone", "") for ext in ("rss", "atom", "json")}
-        assert recovery.verify_feed(newsroom.context, "demo/feed:world") == (3, ())
+        assert statuses(newsroom, "demo/feed:world") == {f"world.{ext}": ("gone", "") for ext in WRITTEN}
+        assert recovery.verify_feed(newsroom.context, "demo/feed:world") == (4, ())
         assert newsroom.states()["demo/feed:world"] == "settled"
     assert newsroom.feed_ids("all") == ["a-1"]
 
@@ -163,7 +164,7 @@ def test_a_renamed_feed_leads_to_its_new_name(newsroom: Newsroom, tmp_path: Path
     renamed = '[sites.demo.feeds.planet]\nformer = ["world"]\ntitle = "World"'
     changed(newsroom, tmp_path, '[sites.demo.feeds.world]\ntitle = "World"', renamed)
     target = "http://127.0.0.1:8499/demo/feeds/planet"
-    assert statuses(newsroom, "demo/feed:world") == {f"world.{ext}": ("moved", f"{target}.{ext}") for ext in ("rss", "atom", "json")}
+    assert statuses(newsroom, "demo/feed:world") == {f"world.{ext}": ("moved", f"{target}.{ext}") for ext in WRITTEN}
     assert newsroom.feed_ids("planet") == ["a-1"]
 
 

@@ -260,6 +260,21 @@ def _go_live() -> Executable:
     return live.values(state="live", live_at=bindparam("now", type_=Instant))
 
 
+def live(tx: Tx, site: str, short_id: str) -> int | None:
+    """The row id of the revision that is live of the article with that short id; None where there is none."""
+    a = t.articles.c
+    found: int | None = tx.value(select(a.live).where(a.site == site, a.short_id == short_id))
+    return found
+
+
+def first_published(tx: Tx, article_id: int) -> datetime | None:
+    """The date of its first revision that was ever live; None where none was."""
+    r = t.revisions.c
+    shown = select(r.published_at).where(r.article_id == article_id, r.live_at.is_not(None)).order_by(r.number).limit(1)
+    when: datetime | None = tx.value(shown)
+    return when
+
+
 def next_embargo(tx: Tx) -> datetime | None:
     """When the next waiting revision may be seen, or None."""
     when: datetime | None = tx.value(select(func.min(t.revisions.c.effective_at)).where(text("revisions.state = 'waiting'")))

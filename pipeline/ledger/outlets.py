@@ -243,6 +243,13 @@ def abandon(tx: Tx, hold: Hold) -> None:
     tx.run(update(t.outlets).where(mine(hold)).values(lease_until=tx.now))
 
 
+def changes(tx: Tx, site: str, kind: str) -> list[tuple[str, datetime]]:
+    """(name, last change) of the outlets of a kind that ever showed anything."""
+    o = t.outlets.c
+    rows = tx.all(select(o.name, o.changed_at).where(o.site == site, o.kind == kind, o.changed_at.is_not(None)).order_by(o.key))
+    return [(row.name, row.changed_at) for row in rows]
+
+
 def raise_fence(tx: Tx, key: str, fence: int) -> bool:
     """Let the next lease begin above `fence`; False where it would anyway."""
     o = t.outlets.c

@@ -70,7 +70,7 @@ class Feed:
     title: str
     description: str
     rules: Rules = Rules()
-    formats: tuple[str, ...] = ("rss", "atom", "json")
+    formats: tuple[str, ...] = ("rss", "atom", "json", "html")
     page_size: int = 50
     folder: str = "feeds"
     moved_to: str = ""

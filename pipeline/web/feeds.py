@@ -20,9 +20,11 @@ from starlette.responses import RedirectResponse, Response
 
 from pipeline import recovery
 from pipeline.kit import metrics
-from pipeline.ledger import deliveries, documents
+from pipeline.ledger import archives, deliveries, documents
 from pipeline.model.document import DocumentStatus
 from pipeline.pages import CONTENT_SECURITY_POLICY
+from pipeline.paging import page_of
+from pipeline.web import made
 from pipeline.web.problems import problem
 from pipeline.web.stored import IDENTITY, Stored
 
@@ -96,8 +98,9 @@ def _answer(context: Context, site: Site, path: str, kept: Stored | None) -> ASG
     """What the row says; the row itself where other bytes stand than it says."""
     with context.ledger.read() as tx:
         row: Row[Any] | None = documents.at_site(tx, site.name, path)
+        answer = made.document(context, tx, site, path, headers(site, path)) if row is None else None
     if row is None:
-        return _nothing(site, path)
+        return answer or _nothing(site, path)
     if row.status in {DocumentStatus.MOVED.value, DocumentStatus.GONE.value}:
         return _elsewhere(context, row)
     if kept is not None and kept.is_of(row):
@@ -164,4 +167,6 @@ def _damaged(context: Context, row: Row[Any]) -> None:
     context.log.error("feed damaged", outlet=row.outlet, path=row.path)
     with context.ledger.write() as tx:
         documents.forget(tx, row.outlet, [row.path])
+        if page := page_of(row.path):
+            archives.write_again(tx, row.outlet, [page])
         deliveries.again(tx, row.outlet, ())

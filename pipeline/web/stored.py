@@ -41,7 +41,7 @@ class _Form:
 class Stored:
     """A document that stands, in each coding there is of it. An ASGI application: 200 or 304, to GET and HEAD."""
 
-    def __init__(self, row: Row[Any], bodies: Mapping[str, bytes], headers: Mapping[str, str], clock: Clock) -> None:
+    def __init__(self, row: Any, bodies: Mapping[str, bytes], headers: Mapping[str, str], clock: Clock) -> None:
         """`bodies` are the bytes by content coding, the best one first; under IDENTITY those whose hash the row has."""
         self._modified = utc_seconds_up(row.changed_at)
         self._clock = clock
@@ -51,7 +51,7 @@ class Stored:
         self.bodies = bodies
         self._told = _told(row)
 
-    def is_of(self, row: Row[Any]) -> bool:
+    def is_of(self, row: Any) -> bool:
         """Whether it would be the same made of this row."""
         return self._told == _told(row)
 
@@ -77,14 +77,14 @@ class Stored:
         return self._clock.now()
 
 
-def _told(row: Row[Any]) -> tuple[object, ...]:
+def _told(row: Any) -> tuple[object, ...]:
     return (row.outlet, row.sha256, row.media_type, row.changed_at, row.twins_sha)
 
 
 _ASKED = {name.encode(): name for name in ("accept-encoding", "if-none-match", "if-modified-since")}
 
 
-def _form(row: Row[Any], coding: str, body: bytes, date: str, headers: Mapping[str, str]) -> _Form:
+def _form(row: Any, coding: str, body: bytes, date: str, headers: Mapping[str, str]) -> _Form:
     tag = conditional.etag(row.sha256, coding)
     told = {"ETag": tag, "Last-Modified": date, **headers}
     of_body = {"Content-Type": row.media_type, "Content-Length": str(len(body)), **({"Content-Encoding": coding} if coding else {})}

@@ -109,7 +109,7 @@ def test_a_process_that_started_after_such_a_crash_serves_no_bytes_without_their
 
 
 def test_the_hash_of_what_is_served_is_always_that_of_the_row(reader: TestClient, newsroom: Newsroom) -> None:
-    """A file somebody wrote over, though it is as long as before, is not served; memory knows what stood there, a fresh process does not."""
+    """A file somebody wrote over, as long as before, is not served; memory knows what stood there, a fresh process does not."""
     file = newsroom.context.settings.origin / "demo/feeds/all.json"
     first = reader.get(PATH)
     file.write_bytes(first.content.replace(b"quiet", b"loud!"))
