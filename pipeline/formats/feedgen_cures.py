@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pipeline.model.entry import Entry, FeedHead
 
 GENERATOR = "Pressrun"
+CHANNEL_IMAGES = frozenset({"image/gif", "image/jpeg", "image/png", ""})  # RSS 2.0, `image`; "" is what a URL's ending does not tell
 ATOM = "http://www.w3.org/2005/Atom"
 CONTENT = "http://purl.org/rss/1.0/modules/content/"
 DC = "http://purl.org/dc/elements/1.1/"
@@ -150,8 +151,9 @@ def generator(head: FeedHead, media_type: str, *, rss: bool) -> FeedGenerator:
     made.ttl(max(1, head.ttl_minutes))
     made.link(href=head.self_url, rel="self", type=media_type)
     made.link([{"href": url, "rel": rel} for rel, url in _links(head)])
-    if head.logo_url:
-        made.logo(head.logo_url)
+    if not rss:
+        made.logo(head.logo_url or None)
+    elif media_type_of("", head.logo_url) in CHANNEL_IMAGES and head.logo_url:
         # W3C validator, ImageTitleDoesntMatch and ImageLinkDoesntMatch: both are the channel's own.
         made.image(head.logo_url, head.title, head.home_url)
     # feedgen takes the RSS channel's link from whichever call came last.

@@ -66,9 +66,9 @@ def frame(head: FeedHead) -> bytes:
     _say(channel, "lastBuildDate", format_datetime(head.updated_at.astimezone(UTC)))
     _say(channel, "generator", GENERATOR)
     _say(channel, "ttl", str(max(1, head.ttl_minutes)))
-    links = {"self": (head.self_url,), "hub": head.hub_urls}
-    for rel, url in ((rel, url) for rel, urls in links.items() for url in urls):
-        etree.SubElement(channel, f"{{{ATOM}}}link", href=url, rel=rel)
+    etree.SubElement(channel, f"{{{ATOM}}}link", href=head.self_url, rel="self", type=MEDIA_TYPE.partition(";")[0])
+    for url in head.hub_urls:
+        etree.SubElement(channel, f"{{{ATOM}}}link", href=url, rel="hub")
     return rss.hex_titles(etree.tostring(root, encoding="UTF-8", xml_declaration=True))
 
 

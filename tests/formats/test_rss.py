@@ -85,6 +85,14 @@ def test_the_channels_picture_is_the_sites_and_says_whose(head: FeedHead) -> Non
     assert b"<image>" not in RSS.document(head, [])
 
 
+@pytest.mark.parametrize(
+    ("logo", "shown"), [("logo.svg", False), ("logo.webp", False), ("logo.PNG", True), ("logo.jpg?v=1", True), ("logo", True)]
+)
+def test_the_channels_picture_is_one_that_rss_knows(head: FeedHead, logo: str, shown: bool) -> None:  # noqa: FBT001 - a column of the table
+    """GIF, JPEG or PNG; what an address does not tell is taken at the site's word."""
+    assert (b"<image>" in RSS.frame(replace(head, logo_url=f"https://news.example/{logo}"))) == shown
+
+
 def test_titles_carry_hex_references(head: FeedHead, story: Article, make_entry: Callable[..., Entry]) -> None:
     """`&` and `<` in channel and item titles survive readers that unescape twice."""
     entry = make_entry(0, replace(story, headline="Salt & <b>bread</b>"))
