@@ -143,3 +143,18 @@ def test_what_is_no_feed_is_not_read(broken: bytes) -> None:
     """ValueError for broken JSON, no items, items without id or dates."""
     with pytest.raises(ValueError, match=r".+"):
         JSON.read(broken)
+
+
+def test_a_page_of_the_archive_fits_too(head: FeedHead, make_entry: Callable[..., Entry]) -> None:
+    """With the address of the page before it, the live feed's as its own, and hubs only where there is one."""
+    page = replace(
+        head,
+        self_url="https://news.example/feeds/russia-2026-10-2.json",
+        current_url="https://news.example/feeds/russia.json",
+        prev_archive_url="https://news.example/feeds/russia-2026-10-1.json",
+        hub_urls=(),
+        is_archive=True,
+    )
+    feed = made(page, make_entry())
+    assert (feed["feed_url"], feed["next_url"]) == (page.current_url, page.prev_archive_url)
+    assert len(made(replace(head, hub_urls=("https://a.example/", "https://b.example/")))["hubs"]) == 2
