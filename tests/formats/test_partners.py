@@ -9,6 +9,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from lxml import etree
 
 from pipeline.formats import FORMATS, partners
@@ -298,3 +300,32 @@ def test_the_docs_name_every_partner_and_every_kind_of_rule() -> None:
     assert set(re.findall(r"^\| `([a-z-]+)` \| (?:a news sitemap|RSS) \|", page, re.MULTILINE)) == set(partners.names())
     assert tuple(re.findall(r"^\| `([a-z_]+) = ", page, re.MULTILINE)) == KINDS
     assert [prefix for prefix in NAMESPACES if f"`{prefix}`" not in page] == []
+
+
+@given(data=st.data())
+def test_no_document_is_too_strange_to_be_read(data: st.DataObject, good: dict[str, bytes]) -> None:
+    """Cut, spliced, damaged or filled with anything: there are findings or none, and never an error."""
+    document = good[data.draw(st.sampled_from(sorted(good)))][:6000]
+    at = data.draw(st.integers(0, len(document)))
+    drawn = data.draw(
+        st.binary(max_size=20) | st.sampled_from([b"", b"<", b"]]>", b"<?", b"&#0;", b"<!DOCTYPE a>", b"\xff\xfe", b"</item>"])
+    )
+    damaged = document[:at] + drawn + document[data.draw(st.integers(at, len(document))) :]
+    for name in partners.names():
+        for finding in lint(damaged, partners.profile(name), MADE):
+            assert finding.where
+            assert finding.what
+
+
+def test_naughty_strings_anywhere_are_read(naughty: tuple[str, ...]) -> None:
+    """As every value a rule may look at."""
+    paths = ("title", "link", "guid", "description", "pubDate", "content:encoded", "media:content/@url", "media:content/@width")
+    rules = [replace(rule, path=" | ".join(paths)) for rule in partners.profile("msn").rules if rule.at == "item"]
+    table = replace(partners.profile("msn"), rules=tuple(rules))
+    for text in (re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", string) for string in naughty):
+        root = etree.Element("rss", nsmap=dict(NAMESPACES))
+        item = etree.SubElement(etree.SubElement(root, "channel"), "item")
+        for name in ("title", "link", "guid", "description", "pubDate", f"{{{NAMESPACES['content']}}}encoded"):
+            etree.SubElement(item, name).text = text
+        etree.SubElement(item, f"{{{NAMESPACES['media']}}}content", url=text, width=text)
+        assert all(one.what for one in lint(etree.tostring(root), table, MADE))
