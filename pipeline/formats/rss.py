@@ -53,13 +53,18 @@ def read(document: bytes) -> tuple[Seen, ...]:
 
 
 def _seen(item: etree._Element) -> Seen:
-    published = _rfc822(text_of(item, "pubDate"))
+    published = rfc822(text_of(item, "pubDate"))
     return Seen(text_of(item, "guid"), published, instant(text_of(item, f"{{{DCTERMS}}}modified")))
 
 
 @lru_cache(maxsize=4096)  # the same dates come back with every build
-def _rfc822(text: str) -> datetime:
-    return aware(parsedate_to_datetime(text))
+def rfc822(text: str) -> datetime:
+    """An RFC 822 date as a reader reads it. Raises ValueError for anything else, also for one without an offset."""
+    try:
+        return aware(parsedate_to_datetime(text))
+    except OverflowError as error:  # a year or hour of twenty digits
+        message = f"{text} is no date"
+        raise ValueError(message) from error
 
 
 def hex_titles(xml: bytes) -> bytes:

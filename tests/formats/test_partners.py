@@ -220,7 +220,7 @@ def told(rule: str, *items: str) -> list[tuple[str, str]]:
         ('path="a"\nplain=true', ["<a>1 &lt; 2 &amp; 3 > 2</a>", "<a>&lt;b>x&lt;/b></a>"], [("item 2", "It holds <b>.")]),
         (
             'path="a"\nwithout=["script","style"]',
-            ["<a>&lt;p>x</a>", "<a>&lt;style>x&lt;/style>&lt;script>y&lt;/script></a>", "<a/>"],
+            ["<a>&lt;p>x</a>", "<a>&lt;style>x&lt;/style>&lt;script>y&lt;/script></a>", "<a/>", "<a>&lt;html>&lt;head></a>"],
             [("item 2", "It holds script, style.")],
         ),
         (

@@ -236,6 +236,7 @@ def test_rendering_in_threads_leaves_the_locale_alone(
         b"<rss><channel><item></channel></rss>",
         b"<rss><channel><item><pubDate>Mon, 23 Nov 2026 10:00:00 +0000</pubDate></item></channel></rss>",
         b"<rss><channel><item><guid>x</guid><pubDate>yesterday</pubDate></item></channel></rss>",
+        b"<rss><channel><item><guid>x</guid><pubDate>Mon, 23 Nov 99999999999999999999 10:00:00 +0000</pubDate></item></channel></rss>",
     ],
 )
 def test_what_is_no_feed_is_not_read(broken: bytes) -> None:

@@ -23,7 +23,6 @@ import re
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -34,6 +33,7 @@ from pipeline.formats.contract import aware
 from pipeline.formats.feedgen_cures import ATOM, CONTENT, DC, DCTERMS, MEDIA
 from pipeline.formats.news import NEWS
 from pipeline.formats.partners import PLACES, ROOTS, Rule
+from pipeline.formats.rss import rfc822
 from pipeline.formats.sitemap import IMAGE, SITEMAP
 from pipeline.formats.xmlbytes import parsed
 
@@ -215,8 +215,8 @@ def _plain(_asked: object, value: str, _now: datetime) -> str:
 
 
 def _without(asked: Sequence[str], value: str, _now: datetime) -> str:
-    elements = lxml.html.fragment_fromstring(value, create_parent="div").iter(*asked) if value else ()
-    found = sorted({str(element.tag) for element in elements})
+    # Not as a fragment: lxml refuses one that is a whole page.
+    found = sorted({str(element.tag) for element in lxml.html.document_fromstring(f"<div>{value}</div>").iter(*asked)})
     return f"It holds {', '.join(found)}." if found else ""
 
 
@@ -267,7 +267,7 @@ def _read_date(kind: str, value: str) -> datetime | None:
         except ValueError:
             pass
     try:
-        return aware(parsedate_to_datetime(value)) if kind in {"rfc822", "any"} else None
+        return rfc822(value) if kind in {"rfc822", "any"} else None
     except ValueError:
         return None
 
