@@ -52,16 +52,21 @@ language = "en"
 publisher = "The Bench Courier"
 tag_host = "example.org"
 tag_date = "2026-01-01"
+sitemaps = false
 [sites.bench.feeds.all]
 title = "Everything"
+formats = ["rss", "atom", "json"]
 [sites.bench.feeds.world]
 title = "World"
+formats = ["rss", "atom", "json"]
 sections = ["News"]
 [sites.bench.feeds.culture]
 title = "Culture"
+formats = ["rss", "atom", "json"]
 sections = ["Culture"]
 [sites.bench.feeds.science]
 title = "Science"
+formats = ["rss", "atom", "json"]
 sections = ["Science"]
 [sites.bench.mirrors.one]
 [sites.bench.mirrors.two]

@@ -170,7 +170,7 @@ def test_an_address_is_the_one_of_the_configuration_now(folder: Path, room: News
     (folder / "pressrun.toml").write_text(WRITTEN.replace("port = 8499", "port = 8599"))
     for cms_id, addresses in before.items():
         now = told_addresses(folder, cms_id)
-        assert len(now) == 5
+        assert len(now) == 7
         assert now == {outlet: url.replace("http://127.0.0.1:8499/", "http://127.0.0.1:8599/") for outlet, url in addresses.items()}
         assert "8499" not in pressrun(folder, "status", cms_id).stdout
     (folder / "pressrun.toml").write_text(
