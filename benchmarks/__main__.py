@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchmarks import accept, archive, floors, report, scale, steady, throughput, visible
+from benchmarks import accept, archive, floors, pages, report, scale, steady, throughput, visible
 from benchmarks.measuring import FULL, QUICK
 from benchmarks.stack import StackError
 
@@ -22,7 +22,17 @@ if TYPE_CHECKING:
     from benchmarks.measuring import Sizes
     from benchmarks.report import Results
 
-LETTERS = {"a": "accept", "b": "visible", "c": "throughput", "d": "archive", "e": "memory", "f": "floors", "g": "steady", "h": "scale"}
+LETTERS = {
+    "a": "accept",
+    "b": "visible",
+    "c": "throughput",
+    "d": "archive",
+    "e": "memory",
+    "f": "floors",
+    "g": "steady",
+    "h": "scale",
+    "i": "pages",
+}
 
 
 def _accept(results: Results, sizes: Sizes) -> Results:
@@ -50,6 +60,10 @@ def _archive(results: Results, sizes: Sizes) -> Results:
     return replace(results, archive=archive.measure(sizes))
 
 
+def _pages(results: Results, sizes: Sizes) -> Results:
+    return replace(results, pages=pages.measure(sizes))
+
+
 def _floors(results: Results, sizes: Sizes) -> Results:
     return replace(results, floors=floors.measure(sizes))
 
@@ -61,6 +75,7 @@ MEASURES: dict[str, Callable[[Results, Sizes], Results]] = {
     "steady": _steady,
     "archive": _archive,
     "scale": _scale,
+    "pages": _pages,
     "floors": _floors,
 }
 

@@ -8,6 +8,7 @@ import sqlite3
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.stack import OUTLETS
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from benchmarks.archive import Archive
     from benchmarks.floors import Floors
     from benchmarks.memory import Memory
+    from benchmarks.pages import Pages
     from benchmarks.scale import Scale
     from benchmarks.steady import Steady
     from benchmarks.throughput import Throughput
@@ -62,6 +64,7 @@ class Results:
     steady: Steady | None = None
     archive: Archive | None = None
     scale: Scale | None = None
+    pages: Pages | None = None
     memory: Memory | None = None
     floors: Floors | None = None
 
@@ -81,6 +84,8 @@ def lines(results: Results) -> list[Line]:
         made += _archive(results.archive)
     if results.scale:
         made += _scale(results.scale)
+    if results.pages:
+        made += _pages(results.pages)
     if results.memory:
         made += _memory(results.memory)
     if results.floors:
@@ -162,6 +167,19 @@ def _scale(found: Scale) -> Iterator[Line]:
     last = found.widths[-1]
     for name, size in sorted(last.bytes.items(), key=lambda item: -item[1])[:6]:
         yield Line("scale", f"PostgreSQL, {name} with its indexes, an article ({last.rows[name]:,} rows)", size / last.articles, "bytes")
+
+
+def _pages(found: Pages) -> Iterator[Line]:
+    where = f"{found.held:,} articles on {found.pages:,} pages"
+    for what, spent in (
+        ("one new article in the live document", found.live),
+        ("200 new articles, four pages close", found.closed),
+        ("a withdrawal on one of the oldest pages", found.old),
+    ):
+        yield Line("pages", f"CPU of a feed's build, {where}: {what}", median(spent), "ms")
+    yield Line("pages", "CPU to read and write a page's bytes and no more", found.floor, "ms")
+    yield Line("pages", "the most memory of this process, before", found.memory_before, "MB")
+    yield Line("pages", "the most memory, after", found.memory_after, "MB")
 
 
 def _memory(found: Memory) -> Iterator[Line]:
