@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 STILL = timedelta(seconds=2)
 _TAG = re.compile(r'(?:W/)?"([^"]*)"')
@@ -25,11 +25,16 @@ def http_date(when: datetime) -> str:
     return format_datetime(when.astimezone(UTC), usegmt=True)
 
 
-def not_modified(headers: Mapping[str, str], tag: str, modified: datetime, now: Callable[[], datetime]) -> bool:
+def is_still(modified: datetime, now: datetime) -> bool:
+    """Whether a date tells this document from the next: within one second it would not (RFC 9110 8.8.2.2)."""
+    return now - modified >= STILL
+
+
+def not_modified(headers: Mapping[str, str], tag: str, modified: datetime, *, still: bool) -> bool:
     """Whether 304 is right. If-None-Match decides alone where it stands (RFC 9110 13.2.2).
 
     If-Modified-Since is believed only once the document has been still for 2 s: HTTP dates know no fractions,
-    and a second change within the same second would hide behind it. `now` is asked only then.
+    and a second change within the same second would hide behind it.
     """
     if (none_match := headers.get("if-none-match")) is not None:
         return none_match.strip() == "*" or tag.strip('"') in _TAG.findall(none_match)
@@ -38,7 +43,7 @@ def not_modified(headers: Mapping[str, str], tag: str, modified: datetime, now: 
     except (KeyError, ValueError, TypeError, OverflowError):  # the last for an offset from UTC of twenty digits
         return False
     since = since if since.tzinfo else since.replace(tzinfo=UTC)
-    return modified <= since and now() - modified >= STILL
+    return still and modified <= since
 
 
 def best(header: str, codings: tuple[str, ...]) -> str:

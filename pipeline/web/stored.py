@@ -43,12 +43,15 @@ class Stored:
 
     def __init__(self, row: Any, bodies: Mapping[str, bytes], headers: Mapping[str, str], clock: Clock) -> None:
         """`bodies` are the bytes by content coding, the best one first; under IDENTITY those whose hash the row has."""
-        self._modified = utc_seconds_up(row.changed_at)
-        self._clock = clock
-        date = conditional.http_date(self._modified)
-        self._forms = {coding: _form(row, coding, body, date, headers) for coding, body in bodies.items()}
+        # Rounded down until it is still, then up. Who polls by curl's time condition beside a tag, as newsboat does, takes no document
+        # whose date is not later than the one before; so what changed twice within a second must not have had the later date already.
+        self._modified, self._clock, self._still = utc_seconds_up(row.changed_at), clock, False
+        dates = {False: row.changed_at.replace(microsecond=0), True: self._modified}
+        self._codings, self.bodies = tuple(bodies), bodies
+        self._forms = {
+            (coding, still): _form(row, coding, body, date, headers) for coding, body in bodies.items() for still, date in dates.items()
+        }
         self.sha256: str = row.sha256
-        self.bodies = bodies
         self._told = _told(row)
 
     def is_of(self, row: Any) -> bool:
@@ -68,13 +71,11 @@ class Stored:
             if (known := _ASKED.get(name)) is not None:
                 # A list may come in several lines (RFC 9110 5.3).
                 asked[known] = f"{asked[known]}, {value.decode('latin-1')}" if known in asked else value.decode("latin-1")
-        form = self._forms[conditional.best(asked.get("accept-encoding", ""), tuple(self._forms))]
-        if conditional.not_modified(asked, form.tag, self._modified, self._now):
+        self._still = self._still or conditional.is_still(self._modified, self._clock.now())
+        form = self._forms[conditional.best(asked.get("accept-encoding", ""), self._codings), self._still]
+        if conditional.not_modified(asked, form.tag, self._modified, still=self._still):
             return 304, form.unmodified, b""
         return 200, form.whole, form.body
-
-    def _now(self) -> datetime:
-        return self._clock.now()
 
 
 def _told(row: Any) -> tuple[object, ...]:
@@ -84,9 +85,9 @@ def _told(row: Any) -> tuple[object, ...]:
 _ASKED = {name.encode(): name for name in ("accept-encoding", "if-none-match", "if-modified-since")}
 
 
-def _form(row: Any, coding: str, body: bytes, date: str, headers: Mapping[str, str]) -> _Form:
+def _form(row: Any, coding: str, body: bytes, date: datetime, headers: Mapping[str, str]) -> _Form:
     tag = conditional.etag(row.sha256, coding)
-    told = {"ETag": tag, "Last-Modified": date, **headers}
+    told = {"ETag": tag, "Last-Modified": conditional.http_date(date), **headers}
     of_body = {"Content-Type": row.media_type, "Content-Length": str(len(body)), **({"Content-Encoding": coding} if coding else {})}
     return _Form(tag, body, raw({**told, **of_body}), raw(told))
 

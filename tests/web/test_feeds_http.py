@@ -12,6 +12,7 @@ import feedparser
 import pytest
 from starlette.testclient import TestClient
 
+from pipeline.web import conditional
 from pipeline.web.app import make_app
 from pipeline.web.conditional import accepts
 from tests.conftest import article
@@ -74,10 +75,12 @@ def test_if_none_match_decides_alone(reader: TestClient) -> None:
 
 
 def test_if_modified_since_is_believed_once_the_feed_is_still(reader: TestClient, small_newsroom: Newsroom) -> None:
-    """Within the same second a second change could hide behind the date."""
+    """Within the same second a second change could hide behind the date; a date that was told before then is of no use later."""
+    early = reader.get("/demo/feeds/all.rss").headers["last-modified"]
+    assert reader.get("/demo/feeds/all.rss", headers={"if-modified-since": early}).status_code == 200
+    small_newsroom.clock.move(4.5)
+    assert reader.get("/demo/feeds/all.rss", headers={"if-modified-since": early}).status_code == 200
     date = reader.get("/demo/feeds/all.rss").headers["last-modified"]
-    assert reader.get("/demo/feeds/all.rss", headers={"if-modified-since": date}).status_code == 200
-    small_newsroom.clock.move(4)
     assert reader.get("/demo/feeds/all.rss", headers={"if-modified-since": date}).status_code == 304
     earlier = (parsedate_to_datetime(date) - timedelta(seconds=5)).strftime("%a, %d %b %Y %H:%M:%S GMT")
     assert reader.get("/demo/feeds/all.rss", headers={"if-modified-since": earlier}).status_code == 200
@@ -94,6 +97,25 @@ def test_a_removal_moves_etag_and_date_forward(reader: TestClient, small_newsroo
     assert after.status_code == 200
     assert not feedparser.parse(after.content).entries
     assert parsedate_to_datetime(after.headers["last-modified"]) > parsedate_to_datetime(before.headers["last-modified"])
+
+
+def test_a_second_change_within_a_second_has_a_later_date_once_it_is_still(reader: TestClient, small_newsroom: Newsroom) -> None:
+    """Than the first one had when it was new: who asks by that date alone holds the first one, and must be given the second.
+
+    So does curl's time condition, which passes over what is not later, whatever its tag.
+    """
+    small_newsroom.clock.move(10.2)
+    dates = []
+    for number in (1, 2):
+        small_newsroom.send("updated", article(headline=f"Number {number}", updated_at=f"2026-11-23T07:30:0{number}Z"))
+        small_newsroom.drain()
+        small_newsroom.clock.move(0.2)
+        dates.append(parsedate_to_datetime(reader.get("/demo/feeds/all.rss").headers["last-modified"]))
+    small_newsroom.clock.move(4)
+    dates.append(parsedate_to_datetime(reader.get("/demo/feeds/all.rss").headers["last-modified"]))
+    assert dates[0] == dates[1] < dates[2]
+    assert reader.get("/demo/feeds/all.rss", headers={"if-modified-since": conditional.http_date(dates[0])}).status_code == 200
+    assert reader.get("/demo/feeds/all.rss", headers={"if-modified-since": conditional.http_date(dates[2])}).status_code == 304
 
 
 def test_twins_follow_when_the_feed_is_still_and_never_lie(reader: TestClient, small_newsroom: Newsroom) -> None:
