@@ -39,7 +39,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]
         yield caddy.port, folder
 
 
-@pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
+@pytest.mark.parametrize("fmt", [FORMATS[name] for name in ("rss", "atom", "json")], ids=lambda fmt: fmt.name)
 def test_caddy_serves_feeds_as_the_web_process_does(front: tuple[int, Path], fmt: Format) -> None:
     """The same type, cache rule and safety headers; the twin the reader asks for, with another ETag; 304 by ETag."""
     port, _ = front

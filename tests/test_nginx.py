@@ -30,7 +30,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
         yield nginx
 
 
-@pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
+@pytest.mark.parametrize("fmt", [FORMATS[name] for name in ("rss", "atom", "json")], ids=lambda fmt: fmt.name)
 def test_it_serves_what_is_still_as_the_web_process_does(front: Front, fmt: Format) -> None:
     """The twin the reader asks for, each with another tag. The whole of it: tests/web/test_conformance.py."""
     path = f"/demo/feeds/all.{fmt.extension}"

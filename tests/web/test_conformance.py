@@ -50,15 +50,15 @@ class Kind:
     topic: bool = False
 
 
-FEEDS = [Kind(f"{FEED}.{fmt.extension}", fmt.media_type, LIVE, topic=True) for fmt in FORMATS.values()]
-PAGES = [Kind(f"{PAGE}.{fmt.extension}", fmt.media_type, ARCHIVE) for fmt in FORMATS.values()]
+READ = [FORMATS[name] for name in ("rss", "atom", "json")]
+FEEDS = [Kind(f"{FEED}.{fmt.extension}", fmt.media_type, LIVE, topic=True) for fmt in READ]
+PAGES = [Kind(f"{PAGE}.{fmt.extension}", fmt.media_type, ARCHIVE) for fmt in READ]
 OTHERS = [
-    Kind(f"{FEED}.html", "text/html; charset=utf-8", LIVE),
-    Kind(f"{FEED}.ninjs.json", "application/json", LIVE),
-    Kind(f"{FEED}.roku.xml", "application/rss+xml; charset=utf-8", LIVE),
+    *(Kind(f"{FEED}.{FORMATS[name].extension}", FORMATS[name].media_type, LIVE) for name in ("html", "ninjs", "roku")),
+    Kind(f"{PAGE}.{FORMATS['ninjs'].extension}", FORMATS["ninjs"].media_type, ARCHIVE),
     Kind("demo/feeds/opml.xml", "text/x-opml; charset=utf-8", LISTS),
-    Kind("demo/sitemaps/news.xml", "application/xml", LISTS),
-    Kind("demo/items/a-1.ninjs.json", "application/json", LIVE),
+    Kind("demo/sitemaps/news.xml", FORMATS["news"].media_type, LISTS),
+    Kind("demo/items/a-1.ninjs.json", FORMATS["ninjs"].media_type, LIVE),
 ]
 EVERY = [*FEEDS, *PAGES, *OTHERS]
 paths = pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.path)
