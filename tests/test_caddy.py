@@ -101,12 +101,15 @@ def test_caddy_serves_mirrors_and_says_what_is_gone(front: tuple[int, Path]) -> 
     assert (status, body) == (200, b"all.rss of the mirror")
     assert feed["content-type"] == FORMATS["rss"].media_type
     assert (feed["cache-control"], feed["access-control-allow-origin"]) == (web_feeds.CACHE, "*")
+    assert get(port, "/mirrors/demo/one/feeds/all-2026-10-1.rss")[1]["cache-control"] == web_feeds.ARCHIVE
     assert get(port, "/mirrors/demo/one/a-harbour-abc/", If_None_Match=headers["etag"])[0] == 304
     for asked in ({}, {"If_None_Match": "*"}, {"Range": "bytes=0-1"}):
         status, headers, body = get(port, "/mirrors/demo/one/gone-def/", **asked)
         assert (status, body, headers["cache-control"]) == (410, b"<p>Withdrawn", "no-cache")
     for path in (
         "/mirrors/demo/one/old-name-abc/",
+        "/mirrors/demo/one/feeds/all.ninjs.json",
+        "/mirrors/demo/one/feeds/all.roku.xml",
         "/mirrors/demo/one/a-harbour-abc",
         "/mirrors/demo/one/gone-def/.gone",
         "/mirrors/demo/one/gone-def/index.html",

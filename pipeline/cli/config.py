@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, is_dataclass
 from enum import Enum
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import click
 
 from pipeline import settings as settings_file
 from pipeline.cli import options
+from pipeline.formats import FORMATS, READERS
 from pipeline.kit import secrecy
 from pipeline.kit.config import line_of
 from pipeline.ledger import Ledger, duties, outlets
@@ -21,7 +23,7 @@ from pipeline.rules import schema
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pipeline.model.settings import Settings
+    from pipeline.model.settings import Settings, Site
 
 
 @click.group("config", epilog="Example: pressrun config check")
@@ -81,6 +83,31 @@ def show(config: Path | None) -> int:
     """Print the settings as they are understood, with every default; secrets are masked."""
     options.echo_json(_masked(asdict(settings_file.load(_path(config)))))
     return 0
+
+
+@command.command("links", epilog="Example: pressrun config links demo")
+@click.argument("site", required=False)
+@options.config
+def links(site: str | None, config: Path | None) -> int:
+    """Print what the head of a site's pages says so that readers find its feeds."""
+    sites = settings_file.load(_path(config)).sites
+    if site is not None and site not in {known.name for known in sites}:
+        message = f"there is no site “{site}”; known are {', '.join(known.name for known in sites)}."
+        raise ConfigError(message)
+    for line in (line for known in sites if site in {None, known.name} for line in _links(known)):
+        click.echo(line)
+    return 0
+
+
+def _links(site: Site) -> Iterator[str]:
+    """One a feed and format that readers take, the first feed first, which is what a reader proposes."""
+    for feed in site.feeds:
+        for name in [] if feed.closed or feed.moved_to or feed.folder != "feeds" else [n for n in READERS if n in feed.formats]:
+            fmt = FORMATS[name]
+            media_type = fmt.media_type.partition(";")[0]
+            if media_type != "text/html":
+                title, url = f"{feed.title} ({fmt.title or fmt.name})", f"{site.base(feed.folder)}{feed.name}.{fmt.extension}"
+                yield f'<link rel="alternate" type="{media_type}" title="{escape(title)}" href="{escape(url)}">'
 
 
 @command.command("example", epilog="Example: pressrun config example > pressrun.toml")

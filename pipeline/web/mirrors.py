@@ -76,7 +76,7 @@ def _under_way(request: Request, context: Context, backend: Backend, row: Row[An
     """Nobody has settled yet what stands there: the marker says whether it is withdrawn, the hash whether it is what stood before."""
     if not body or row.sha256 == documents.TORN:
         return _damaged()
-    headers = {**_headers(row), "Content-Type": row.media_type, "Cache-Control": "no-cache"}
+    headers = {**_headers(context, row), "Content-Type": row.media_type, "Cache-Control": "no-cache"}
     if row.article_id is not None and backend.stat(f"{row.path.rpartition('/')[0]}/{MARKER}") is not None:
         return Response(body, 410, headers)
     if hashlib.sha256(body).hexdigest() != row.sha256:
@@ -97,14 +97,15 @@ def _elsewhere(tx: Tx, key: str, path: str) -> str | None:
 
 def _respond(request: Request, context: Context, row: Row[Any], body: bytes) -> Response:
     if row.status == DocumentStatus.GONE.value:
-        return Response(body, 410, {**_headers(row), "Content-Type": row.media_type, "Cache-Control": "no-cache"})
-    return respond(request, context, row, body, _headers(row))
+        return Response(body, 410, {**_headers(context, row), "Content-Type": row.media_type, "Cache-Control": "no-cache"})
+    return respond(request, context, row, body, _headers(context, row))
 
 
-def _headers(row: Row[Any]) -> dict[str, str]:
+def _headers(context: Context, row: Row[Any]) -> dict[str, str]:
     """Of a page, robots.txt and the like; a feed is answered as at the origin."""
     if row.path.startswith("feeds/"):
-        return dict(feeds.HEADERS)
+        site, _, _ = context.outlet(row.outlet)
+        return dict(feeds.headers(site, f"{site.name}/{row.path}"))
     return {
         "Cache-Control": "public, max-age=60",
         "Content-Security-Policy": feeds.PAGES if row.media_type.startswith("text/html") else "default-src 'none'",

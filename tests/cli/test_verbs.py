@@ -143,6 +143,26 @@ def test_config_check_names_what_the_next_start_would_refuse(folder: Path, room:
     assert "'2026-01-01'" in done.stderr
 
 
+def test_config_links_prints_what_a_head_says_of_the_feeds(folder: Path) -> None:
+    """Every feed that stands, the first one first, each title once; nothing for search engines or of a feed that is closed."""
+    closed = '[sites.demo.feeds.old]\ntitle = "Old"\nclosed = true\n[sites.demo.feeds.fish]\ntitle = "Fish & <chips>"\n'
+    (folder / "pressrun.toml").write_text(WRITTEN.replace("[sites.demo.mirrors.one]", f"{closed}[sites.demo.mirrors.one]"))
+    done = pressrun(folder, "config", "links", "demo")
+    assert (done.returncode, done.stdout) == (0, pressrun(folder, "config", "links").stdout)
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith('<link rel="alternate" type="application/rss+xml" title="Everything (')
+    assert lines[0].endswith(' href="http://127.0.0.1:8499/demo/feeds/all.rss">')
+    assert [line.partition('type="')[2].partition('"')[0] for line in lines] == 3 * [
+        "application/rss+xml",
+        "application/atom+xml",
+        "application/feed+json",
+    ]
+    assert "Fish &amp; &lt;chips&gt;" in lines[6]
+    assert len({line.partition('title="')[2].partition('"')[0] for line in lines}) == 9
+    assert "/old." not in done.stdout
+    assert pressrun(folder, "config", "links", "none").returncode == 2
+
+
 def test_config_check_leaves_no_trace(folder: Path) -> None:
     """It looks; the ledger is made by whoever starts."""
     assert pressrun(folder, "config", "check").returncode == 0

@@ -179,7 +179,8 @@ def furnish(folder: Path) -> None:
             (feeds / (name + suffix)).write_text(f"{name}{suffix} at rest")
     (feeds / "world.rss").write_text("world.rss, no twin yet")
     (page.parent / "feeds").mkdir()
-    (page.parent / "feeds/all.rss").write_text("all.rss of the mirror")
+    for name in ("all.rss", "all-2026-10-1.rss", "all.ninjs.json", "all.roku.xml"):
+        (page.parent / "feeds" / name).write_text(f"{name} of the mirror")
     (folder / "origin/.fence-demo_feed_all").write_text("7")
     (feeds / ".tmp-1.rss").write_text("half")
     (page / "index.html").write_text("<p>A harbour")

@@ -9,6 +9,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from pipeline import validate
+from pipeline.ledger import documents
+from pipeline.model.document import Document
 from pipeline.web.app import make_app
 from tests.conftest import article
 
@@ -137,3 +139,16 @@ def test_a_feed_at_a_mirror_is_answered_as_at_the_origin(visitor: TestClient, sm
     date = visitor.get(path).headers["last-modified"]
     assert visitor.get(path, headers={"if-modified-since": date}).status_code == 304
     assert visitor.get(path, headers={"if-modified-since": date, "if-none-match": '"x"'}).status_code == 200
+
+
+def test_the_page_of_a_feed_may_use_its_own_style_at_a_mirror_too(visitor: TestClient, small_newsroom: Newsroom) -> None:
+    """And a page of an archive is kept no longer than at the origin."""
+    document = Document("feeds/all.html", "text/html; charset=utf-8", b"<p>Subscribe")
+    page = Document("feeds/all-2026-10-1.rss", "application/rss+xml; charset=utf-8", b"<rss/>")
+    backend = small_newsroom.context.mirror_backend("demo/mirror:one", small_newsroom.context.settings.sites[0].mirrors[0])
+    for made in (document, page):
+        backend.put(made.path, made.body, made.media_type, 10**6)
+        with small_newsroom.context.ledger.write() as tx:
+            documents.put(tx, "demo/mirror:one", [documents.Stored(made, small_newsroom.clock.now())])
+    assert "style-src 'unsafe-inline'" in visitor.get("/mirrors/demo/one/feeds/all.html").headers["content-security-policy"]
+    assert visitor.get("/mirrors/demo/one/feeds/all-2026-10-1.rss").headers["cache-control"] == "public, max-age=3600, must-revalidate"
