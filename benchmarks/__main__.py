@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchmarks import accept, archive, floors, pages, report, scale, steady, throughput, visible
+from benchmarks import accept, archive, floors, pages, polls, report, scale, steady, throughput, visible
 from benchmarks.measuring import FULL, QUICK
 from benchmarks.stack import StackError
 
@@ -32,6 +32,7 @@ LETTERS = {
     "g": "steady",
     "h": "scale",
     "i": "pages",
+    "j": "polls",
 }
 
 
@@ -68,6 +69,10 @@ def _floors(results: Results, sizes: Sizes) -> Results:
     return replace(results, floors=floors.measure(sizes))
 
 
+def _polls(results: Results, sizes: Sizes) -> Results:
+    return replace(results, polls=polls.measure(sizes))
+
+
 MEASURES: dict[str, Callable[[Results, Sizes], Results]] = {
     "accept": _accept,
     "visible": _visible,
@@ -77,13 +82,15 @@ MEASURES: dict[str, Callable[[Results, Sizes], Results]] = {
     "scale": _scale,
     "pages": _pages,
     "floors": _floors,
+    "polls": _polls,
 }
 
 
 def chosen(only: str) -> list[str]:
     """The measures a list such as `a,b` or `accept,memory` names, in their order; all for "".
 
-    Memory is taken in the press run of the throughput, and the throughput is told beside its floor. Raises click.BadParameter.
+    Polls are left out of all where their programs are missing. Memory is taken in the press run of the throughput, and the
+    throughput is told beside its floor. Raises click.BadParameter.
     """
     names = {LETTERS.get(word.strip(), word.strip()) for word in only.split(",") if word.strip()}
     if unknown := names - set(LETTERS.values()):
@@ -93,7 +100,8 @@ def chosen(only: str) -> list[str]:
         names.add("throughput")
     elif "throughput" in names:
         names.add("floors")
-    return [name for name in MEASURES if not names or name in names]
+    left_out = {"polls"} if polls.missing() else set()
+    return [name for name in MEASURES if name in names or (not names and name not in left_out)]
 
 
 @click.command(epilog="Example: python -m benchmarks --quick --only visible,throughput")

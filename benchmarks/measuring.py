@@ -30,6 +30,7 @@ class Sizes:
     archive_rounds: int
     messages: int
     naive: int
+    poll_seconds: int
 
 
 FULL = Sizes(
@@ -48,6 +49,7 @@ FULL = Sizes(
     archive_rounds=4,
     messages=5_000,
     naive=100,
+    poll_seconds=8,
 )
 QUICK = Sizes(
     webhooks=500,
@@ -65,6 +67,7 @@ QUICK = Sizes(
     archive_rounds=2,
     messages=1_000,
     naive=25,
+    poll_seconds=2,
 )
 
 

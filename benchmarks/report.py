@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from benchmarks.floors import Floors
     from benchmarks.memory import Memory
     from benchmarks.pages import Pages
+    from benchmarks.polls import Polls
     from benchmarks.scale import Scale
     from benchmarks.steady import Steady
     from benchmarks.throughput import Throughput
@@ -32,6 +33,7 @@ STEADY_P95 = 1000.0  # milliseconds
 TIMES_NAIVE, PER_SECOND = 20.0, 300.0  # articles
 ARCHIVE_RATIO = 1.1
 MEMORY_MEGABYTES = 350.0
+TIMES_NGINX = 0.25
 PACKAGES = ("celery", "kombu", "redis", "sqlalchemy", "starlette", "uvicorn", "feedgen", "lxml", "nh3")
 
 
@@ -67,6 +69,7 @@ class Results:
     pages: Pages | None = None
     memory: Memory | None = None
     floors: Floors | None = None
+    polls: Polls | None = None
 
 
 def lines(results: Results) -> list[Line]:
@@ -90,7 +93,16 @@ def lines(results: Results) -> list[Line]:
         made += _memory(results.memory)
     if results.floors:
         made += _floors(results.floors)
+    if results.polls:
+        made += _polls(results.polls)
     return made
+
+
+def _polls(found: Polls) -> Iterator[Line]:
+    for kind, what in (("whole", f"200, {found.size / 1000:.0f} kB"), ("gzip", "200, its gzip twin"), ("unchanged", "304")):
+        yield Line("polls", f"{what}: the app alone", found.app[kind], "requests/s")
+        yield Line("polls", f"{what}: nginx, the same file", found.nginx[kind], "requests/s")
+        yield Line("polls", f"{what}: times nginx", found.app[kind] / found.nginx[kind], "×", TIMES_NGINX, at_most=False)
 
 
 def _accept(found: Accept) -> Iterator[Line]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 import click
 import pytest
 
-from benchmarks import articles, measuring, processes, report, stocking
+from benchmarks import articles, measuring, polls, processes, report, stocking
 from benchmarks.__main__ import chosen
 from benchmarks.accept import Accept, Rate
 from benchmarks.stack import CONFIG, OUTLETS
@@ -121,11 +121,15 @@ def test_a_stock_is_the_originals_and_their_copies(make_newsroom: Callable[..., 
         ("e", ["throughput"]),
         ("g", ["steady"]),
         ("h", ["scale"]),
+        ("i", ["polls"]),
     ],
 )
-def test_only_names_measures_and_what_they_need(only: str, expected: list[str]) -> None:
-    """The throughput is told beside its floor; memory is taken in the throughput's press run."""
+def test_only_names_measures_and_what_they_need(only: str, expected: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The throughput is told beside its floor; memory is taken in the throughput's press run; polls want programs that may be missing."""
+    monkeypatch.setattr(polls, "PROGRAMS", ("a-program-nobody-has",))
     assert chosen(only) == expected
+    monkeypatch.setattr(polls, "PROGRAMS", ())
+    assert chosen(only) == (expected if only else [*expected, "polls"])
 
 
 def test_an_unknown_measure_is_refused() -> None:

@@ -129,6 +129,15 @@ class Ledger:
             with _finishing(connection):
                 yield Tx(connection, self._now(connection))
 
+    @contextmanager
+    def glance(self) -> Iterator[Tx]:
+        """For one statement, which has one view by itself: no transaction around it, and no clock but the process's.
+
+        On PostgreSQL that is two journeys to the server where `read` takes six.
+        """
+        with self._alone(), self._connection("read", 0) as connection:
+            yield Tx(connection, self.clock.now())
+
     def now(self) -> datetime:
         """The ledger's clock, the only one for leases, due times, embargoes and arrival."""
         if self._own_clock:
@@ -211,7 +220,7 @@ class Ledger:
         except (DBAPIError, TimeoutError) as error:
             raise Unavailable(_sentence(error)) from error
         with connection:
-            if not self.sqlite:
+            if not self.sqlite and deadline:
                 # A statement that waits longer than its caller does only holds locks for nobody.
                 try:
                     connection.exec_driver_sql(f"SET lock_timeout = {int(deadline * 1000)}")

@@ -96,7 +96,7 @@ def look(context: Context, address: str, kept: Stored | None) -> ASGIApp:
 
 def _answer(context: Context, site: Site, path: str, kept: Stored | None) -> ASGIApp | Row[Any]:
     """What the row says; the row itself where other bytes stand than it says."""
-    with context.ledger.read() as tx:
+    with context.ledger.glance() as tx:
         row: Row[Any] | None = documents.at_site(tx, site.name, path)
         answer = made.document(context, tx, site, path, headers(site, path)) if row is None else None
     if row is None:

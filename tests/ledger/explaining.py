@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
 from sqlalchemy import Engine, event
@@ -52,17 +52,25 @@ class Explainer:
     def path(self, name: str) -> Iterator[None]:
         """Explain what runs in here, as part of that path."""
         self.where = name
-        event.listen(Engine, "before_cursor_execute", self._before)
         try:
             yield
         finally:
-            event.remove(Engine, "before_cursor_execute", self._before)
+            self.where = ""
+
+    def __enter__(self) -> Self:
+        """Listen; once, because threads of the app run statements while paths begin and end."""
+        event.listen(Engine, "before_cursor_execute", self._before)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Listen no more."""
+        event.remove(Engine, "before_cursor_execute", self._before)
 
     def _before(self, connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:  # noqa: FBT001
         del cursor, context
         key = (self.where, statement)
         self.times[key] = self.times.get(key, 0) + 1
-        if not _OURS.match(statement) or self.times[key] > 3:
+        if not self.where or not _OURS.match(statement) or self.times[key] > 3:
             return
         given = parameters[0] if executemany else parameters
         raw = connection.connection.driver_connection
@@ -100,14 +108,15 @@ def _aliases(statement: str) -> dict[str, str]:
 
 
 def _postgres(raw: Any, statement: str, given: Any) -> tuple[set[str], int, str]:
-    raw.execute("SAVEPOINT explaining")
+    alone = raw.info.transaction_status == psycopg.pq.TransactionStatus.IDLE  # a glance, which reads and no more
+    raw.execute("BEGIN" if alone else "SAVEPOINT explaining")
     try:
         with psycopg.ClientCursor(raw) as cursor:
             cursor.execute("EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF, FORMAT JSON) " + statement, given)
             found = cursor.fetchone()
     finally:
-        raw.execute("ROLLBACK TO explaining")
-        raw.execute("RELEASE explaining")
+        for end in ("ROLLBACK",) if alone else ("ROLLBACK TO explaining", "RELEASE explaining"):
+            raw.execute(end)
     assert found is not None
     nodes = list(_nodes(found[0][0]["Plan"]))
     scans = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan" and node["Relation Name"] in GROWING}

@@ -54,11 +54,11 @@ def plans(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def everything(room: Newsroom) -> list[Plan]:
     """What a newsroom with a long past does, once."""
     stock(room, SIZE)
-    explainer = Explainer()
-    life(room, explainer)
-    time_alone(room, explainer)
-    questions(room, explainer)
-    web(room, explainer)
+    with Explainer() as explainer:
+        life(room, explainer)
+        time_alone(room, explainer)
+        questions(room, explainer)
+        web(room, explainer)
     room.context.close()
     return list(explainer.plans.values())
 

@@ -273,7 +273,7 @@ def test_a_ledger_that_is_away_is_503(reader: TestClient, newsroom: Newsroom, mo
         raise Unavailable("away")
 
     monkeypatch.setattr(newsroom.context.ledger, "version", lambda: None)
-    monkeypatch.setattr(newsroom.context.ledger, "read", away)
+    monkeypatch.setattr(newsroom.context.ledger, "glance", away)
     answer = reader.get(PATH)
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
 
