@@ -98,9 +98,9 @@ def _answer(context: Context, site: Site, path: str, kept: Stored | None) -> ASG
     """What the row says; the row itself where other bytes stand than it says."""
     with context.ledger.glance() as tx:
         row: Row[Any] | None = documents.at_site(tx, site.name, path)
-        answer = made.document(context, tx, site, path, headers(site, path)) if row is None else None
     if row is None:
-        return answer or _nothing(site, path)
+        with context.ledger.read() as tx:  # several statements, and one view for them
+            return made.document(context, tx, site, path, headers(site, path)) or _nothing(site, path)
     if row.status in {DocumentStatus.MOVED.value, DocumentStatus.GONE.value}:
         return _elsewhere(context, row)
     if kept is not None and kept.is_of(row):
