@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 WEBS = 2
 CONNECTIONS = 8
 PATIENCE = 300.0
-QUEUES = "validate,feeds,mirrors,social,upkeep"
+QUEUES = "validate,feeds,hub,mirrors,social,upkeep"
 WORKER = ("-m", "celery", "-A", "tasks", "--quiet", "worker", "--without-gossip", "--without-mingle", "-O", "fair", "-l", "WARNING")
 OPEN_WORK = (
     "SELECT (SELECT count(*) FROM events WHERE state = 'waiting'), "

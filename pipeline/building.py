@@ -109,12 +109,14 @@ class Base:
     urls      folder (feeds, sitemaps) → what its documents stand below, with a slash at the end
     root      the same in paths: a document's is `{root}{folder}/{name}.{extension}`
     link      (entry, canonical URL) → where this outlet's reader reads the article
+    hub_urls  where these very documents can be subscribed to
     """
 
     home_url: str
     urls: Mapping[str, str]
     root: str
     link: Callable[[Shown, str], str]
+    hub_urls: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -282,6 +284,7 @@ def head(site: Site, base: Base, feed: Feed, fmt: Format, edition: Edition, upda
         sections_url=f"{site.home_url}sections/",
         updated_at=updated_at,
         rights=site.rights,
+        hub_urls=base.hub_urls if fmt.folder == SUBSCRIBED and not edition.archive else (),
         tombstones=edition.tombstones,
         prev_archive_url=f"{url}{edition.previous}.{fmt.extension}" if edition.previous else "",
         current_url=f"{url}{feed.name}.{fmt.extension}" if edition.archive else "",
@@ -365,8 +368,18 @@ def share_of(context: Context, site: Site, network: Network, revision: Revision)
 
 
 def origin_base(site: Site) -> Base:
-    """The site itself: entries lead to the canonical page."""
-    return Base(site.home_url, {f: site.base(f) for f in ("feeds", "sitemaps")}, f"{site.name}/", lambda _place, url: url)
+    """The site itself: entries lead to the canonical page, and changes are told by the hubs."""
+    bases = {f: site.base(f) for f in (SUBSCRIBED, "sitemaps")}
+    return Base(site.home_url, bases, f"{site.name}/", lambda _place, url: url, hub_urls(site))
+
+
+SUBSCRIBED = "feeds"
+"""The folder of documents that can be subscribed to at a hub; sitemaps are read by who comes by himself."""
+
+
+def hub_urls(site: Site) -> tuple[str, ...]:
+    """The WebSub hubs that a site's own feeds name, ours first."""
+    return tuple(dict.fromkeys(url for url in (site.hub_url, *site.hubs) if url))
 
 
 def feed_key(site: Site, feed: Feed) -> str:

@@ -16,9 +16,9 @@ from pipeline.backends import open_backend
 from pipeline.kit import log
 from pipeline.kit.cache import Recent, Weighed
 from pipeline.kit.clock import Clock, SystemClock
-from pipeline.ledger import Ledger, archives, deliveries, duties, outlets
-from pipeline.model.errors import ConfigError
-from pipeline.model.settings import Feed, Kind, Mirror, Network, Settings, Site
+from pipeline.ledger import Ledger, archives, deliveries, duties, outlets, subscriptions
+from pipeline.model.errors import ConfigError, Unavailable
+from pipeline.model.settings import Feed, Kind, Mirror, Network, Settings, Site, outlet_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from pipeline.backends import Backend
+    from pipeline.kit.crew import Crew
     from pipeline.kit.http import Http
+    from pipeline.kit.sealing import Sealer
+    from pipeline.ledger.engine import Tx
     from pipeline.model.entry import Rendered
     from pipeline.model.revision import Revision
     from pipeline.model.share import Share
@@ -65,8 +68,28 @@ class Context:
         """A logger."""
         return log.logger()
 
+    @cached_property
+    def crew(self) -> Crew:
+        """Threads for requests whose answers nobody else waits for (the hub's)."""
+        from pipeline.kit.crew import Crew  # noqa: PLC0415 - as above
+
+        return Crew()
+
+    @cached_property
+    def sealer(self) -> Sealer:
+        """What subscribers' secrets are kept under: the configured keys, or one of the data folder. Raises Unavailable."""
+        from pipeline.kit.sealing import Sealer, kept_key  # noqa: PLC0415 - as above
+
+        try:
+            return Sealer(self.settings.hub.keys or (kept_key(self.settings.data / "hub.key"),))
+        except (OSError, ValueError) as error:
+            message = f"the hub's key in {self.settings.data} cannot be used: {type(error).__name__}"
+            raise Unavailable(message) from error
+
     def close(self) -> None:
         """Let go of every connection of this process, to the database and to mirrors."""
+        if "crew" in self.__dict__:
+            self.crew.close()
         self.ledger.close()
         if "http" in self.__dict__:
             self.http.close()
@@ -196,4 +219,15 @@ def register(context: Context) -> tuple[str, ...]:
                 archives.write_again(tx, key)
             else:
                 deliveries.again(tx, key)
+        _register_topics(tx, settings)
         return changed
+
+
+def _register_topics(tx: Tx, settings: Settings) -> None:
+    """Tell the ledger the hubs that are told of changes, and end subscriptions to what is no topic any more."""
+    own = settings_file.own_topics(settings)
+    hubs = {outlet_key(site.name, Kind.FEED, feed.name): site.hubs for site in settings.sites for feed in site.feeds}
+    subscriptions.tell_hubs(tx, [(hub, topic) for topic, outlet in own.items() for hub in hubs[outlet] if hub != settings.hub_url])
+    for topic in subscriptions.topics(tx):
+        if not settings_file.is_topic(settings, topic):
+            subscriptions.deny(tx, topic, "This topic is no longer published here.")

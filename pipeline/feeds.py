@@ -5,17 +5,17 @@ lease > what is due, which pages it touches > archive pages > live document > co
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pipeline import building, leasing, paging
 from pipeline.kit import metrics
-from pipeline.ledger import archives, deliveries, documents
+from pipeline.ledger import archives, deliveries, documents, subscriptions, topics
 from pipeline.ledger.deliveries import BEYOND, GONE, LIVE, PAGE, Failure, Settled
 from pipeline.model.document import Document, DocumentStatus
 from pipeline.model.errors import Permanent, PressrunError, Transient
-from pipeline.model.run import Run, Step
+from pipeline.model.run import Nudge, Run, Step
 from pipeline.model.settings import Kind
 
 if TYPE_CHECKING:
@@ -57,24 +57,26 @@ class Made:
 
 
 def run(context: Context, keys: Sequence[str]) -> Run:
-    """Bring these feeds up to date; a feed in somebody else's hands is passed over."""
+    """Bring these feeds up to date; a feed in somebody else's hands is passed over. The hub is nudged where somebody is to be told."""
+    told: dict[str, None] = {}
 
     def bring(lease: Lease, site: Site, name: str) -> int:
         feed = next(f for f in site.feeds if f.name == name)
-        return _close(context, lease, site, feed) if feed.closed else _bring(context, lease, site, feed)
+        return _close(context, lease, site, feed) if feed.closed else _bring(context, lease, site, feed, told)
 
-    return leasing.at_each(context, keys, Step.FEEDS, LIMIT, bring)
+    done = leasing.at_each(context, keys, Step.FEEDS, LIMIT, bring)
+    return replace(done, nudges=(*done.nudges, Nudge(Step.HUB, tuple(told)))) if told else done
 
 
-def _bring(context: Context, lease: Lease, site: Site, feed: Feed) -> int:
-    """One build without the articles that stopped a worker before, then one with them."""
-    done, struck = _build(context, lease, site, feed, leave_struck=True)
+def _bring(context: Context, lease: Lease, site: Site, feed: Feed, told: dict[str, None]) -> int:
+    """One build without the articles that stopped a worker before, then one with them. `told` gets the feed where its readers are told."""
+    done, struck = _build(context, lease, site, feed, told, leave_struck=True)
     if struck:
-        done += _build(context, lease, site, feed, leave_struck=False)[0]
+        done += _build(context, lease, site, feed, told, leave_struck=False)[0]
     return done
 
 
-def _build(context: Context, lease: Lease, site: Site, feed: Feed, *, leave_struck: bool) -> tuple[int, bool]:
+def _build(context: Context, lease: Lease, site: Site, feed: Feed, told: dict[str, None], *, leave_struck: bool) -> tuple[int, bool]:
     builder = building.Builder(context, site, building.origin_base(site), lease.touch)
     rows = _read(context, lease, feed, builder, leave_struck=leave_struck)
     made, too_much = _make(lease, feed, builder, rows)
@@ -93,7 +95,7 @@ def _build(context: Context, lease: Lease, site: Site, feed: Feed, *, leave_stru
     except (OSError, Transient, Permanent) as error:
         _fail(context, lease, rows.due, error, [documents.Stored(d, when, as_of=rows.work.window.as_of) for d, when in changed])
         return 0, rows.struck
-    return _settle(context, lease, feed, site, rows, made, changed), rows.struck
+    return _settle(context, lease, feed, site, rows, made, changed, told), rows.struck
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,7 @@ def _settle(
     rows: Rows,
     made: Made,
     changed: Sequence[tuple[Document, datetime]],
+    told: dict[str, None],
 ) -> int:
     left_out, due, work = made.left_out, rows.due, rows.work
     good = [settled for d in due if d.article_id not in left_out and (settled := _settled(feed, site, work, made, d)) is not None]
@@ -214,6 +217,10 @@ def _settle(
         archives.put(tx, lease.key, made.pages)
         now_live = {site.base(feed.folder) + d.path.rpartition("/")[2]: d for d, _ in changed if d in made.live}
         documents.topics(tx, lease.key, now_live, made.updated or tx.now)
+        if subscriptions.anybody(tx, now_live):
+            told[lease.key] = None
+        elif now_live:
+            topics.nobody(tx, now_live)
         lease.worked(tx)
         # The outlet's row comes last, as in a plan; a lost fence rolls all of this back.
         done = {} if work.left else {"held_seq": lease.hold.wanted_seq}

@@ -1,4 +1,4 @@
-"""Step 3b: the deliveries of a mirror → pages, feeds and index at another domain, read back and compared.
+"""Step 3c: the deliveries of a mirror → pages, feeds and index at another domain, read back and compared.
 
     lease > what is due > pages put > feeds, index, robots put > pages of the withdrawn put > settle > ask again
 

@@ -12,14 +12,15 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipeline import networks
 from pipeline.dialects import dialects
 from pipeline.formats import FORMATS
-from pipeline.kit import config, secrecy, signatures
+from pipeline.kit import config, sealing, secrecy, signatures
 from pipeline.model.errors import ConfigError
-from pipeline.model.settings import Feed, Kind, Limits, Mirror, Network, Retries, Rules, Server, Settings, Site, Source, outlet_key
+from pipeline.model.settings import Feed, Hub, Kind, Limits, Mirror, Network, Retries, Rules, Server, Settings, Site, Source, outlet_key
 from pipeline.rules import schema
 
 if TYPE_CHECKING:
@@ -112,11 +113,20 @@ def _cross_checks(raw: Mapping[str, Any]) -> Iterator[Problem]:
         if name in RESERVED:
             yield Problem(f"/sites/{name}", f"A site may not be called “{name}”: the address is taken.")
         yield from (Problem(f"/sites/{name}/{where}", what) for where, what in _site_faults(site))
+    yield from _hub_faults(_filled(raw.get("hub", {}), "config.v1.json", "hub"))
     for name, source in raw["sources"].items():
         if source["site"] not in raw["sites"]:
             yield Problem(f"/sources/{name}/site", f"There is no site “{source['site']}”; there is {', '.join(raw['sites'])}.")
         if source.get("dialect", "native") not in dialects():
             yield Problem(f"/sources/{name}/dialect", f"Expected one of {', '.join(dialects())}.")
+
+
+def _hub_faults(hub: Mapping[str, Any]) -> Iterator[Problem]:
+    from pipeline.model.event import Problem  # noqa: PLC0415 - as in _cross_checks
+
+    if not hub["lease_min"] <= hub["lease_default"] <= hub["lease_max"]:
+        leases = ", ".join(f"{name} = {hub[name]}" for name in ("lease_min", "lease_default", "lease_max"))
+        yield Problem("/hub", f"Expected lease_min, lease_default and lease_max in that order of length; there is {leases}.")
 
 
 def _site_faults(site: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -164,6 +174,8 @@ def _secret_faults(raw: Mapping[str, Any], base: Path) -> Iterator[Problem]:
             found = _said(value, base) if pointer in _URLS else config.secret(value, base)
             if pointer.startswith("/sources/"):
                 signatures.parse_secret(found)
+            elif pointer.startswith("/hub/keys/"):
+                sealing.check_key(found)
             elif pointer in _URLS:
                 _check_url(pointer[1:], found)
         except ValueError as error:
@@ -238,10 +250,10 @@ def _is_date(text: str) -> bool:
     return True
 
 
-def _filled(value: Any, name: str) -> Any:
-    """The value with every default of the schema put where nothing stands."""
+def _filled(value: Any, name: str, part: str = "") -> Any:
+    """The value with every default of the schema, or of one of its properties, put where nothing stands."""
     root: Mapping[str, Any] = schema.documents()[name]
-    return _fill(value, root, root)
+    return _fill(value, root["properties"][part] if part else root, root)
 
 
 def _fill(value: Any, where: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
@@ -272,7 +284,13 @@ def _settings(raw: Mapping[str, Any], base: Path) -> Settings:
         sources=tuple(_source(name, source, base) for name, source in raw["sources"].items()),
         api_token=config.secret(raw["api_token"], base) if "api_token" in raw else "",
         origin=(data / raw["origin"]).resolve(),
+        hub=_hub(raw["hub"], base),
     )
+
+
+def _hub(raw: Mapping[str, Any], base: Path) -> Hub:
+    keys = tuple(config.secret(key, base) for key in raw["keys"])
+    return Hub(**{**raw, "topic_hosts": tuple(raw["topic_hosts"]), "keys": keys})
 
 
 def _said(value: str, base: Path) -> str:
@@ -299,6 +317,8 @@ def _site(name: str, raw: Mapping[str, Any], public: str, base: Path, data: Path
             "name": name,
             "feeds_url": raw["feeds_url"] or f"{public}{name}/feeds/",
             "alternates": tuple(raw["alternates"]),
+            "hub_url": f"{public}hub",
+            "hubs": tuple(raw["hubs"]),
             "sitemaps_url": raw["sitemaps_url"] or f"{public}{name}/sitemaps/",
             "feeds": tuple(_feeds(raw)),
             "mirrors": tuple(_mirror(name, n, m, public, base, data) for n, m in raw["mirrors"].items()),
@@ -353,6 +373,27 @@ def _network(name: str, raw: Mapping[str, Any]) -> Network:
     return Network(name=name, rules=rules, **{**rest, "options": tuple(sorted(rest["options"].items()))})
 
 
+_HUBS = ("hub_url", "hubs")
+
+
+def own_topics(settings: Settings) -> dict[str, str]:
+    """URL → outlet key of every document that may be subscribed to at our hub: each format of each feed that is not closed."""
+    return {
+        f"{site.feeds_base}{feed.name}.{FORMATS[name].extension}": outlet_key(site.name, Kind.FEED, feed.name)
+        for site in settings.sites
+        for feed in site.feeds
+        for name in feed.formats
+        if not feed.closed and feed.folder == "feeds"
+    }
+
+
+def is_topic(settings: Settings, url: str) -> bool:
+    """Whether the hub's policy lets this URL be a topic."""
+    if settings.hub.policy == "open" or url in own_topics(settings):
+        return True
+    return settings.hub.policy == "allowlist" and urlsplit(url).netloc.lower() in settings.hub.topic_hosts
+
+
 def outlet_rows(settings: Settings) -> list[dict[str, object]]:
     """One row for every configured outlet: key, site, kind, name, closed, a hash of all that shapes its documents, and one of its rules.
 
@@ -360,12 +401,13 @@ def outlet_rows(settings: Settings) -> list[dict[str, object]]:
     """
     rows: list[dict[str, object]] = []
     for site in settings.sites:
-        frame = {f.name: getattr(site, f.name) for f in fields(Site) if f.name not in {"feeds", "mirrors", "networks"}}
+        frame = {f.name: getattr(site, f.name) for f in fields(Site) if f.name not in {"feeds", "mirrors", "networks", *_HUBS}}
         shared = [asdict(mirror) | {"token": ""} for mirror in site.mirrors] + [asdict(feed) for feed in site.feeds]
         groups = ((Kind.FEED, site.feeds), (Kind.MIRROR, site.mirrors), (Kind.NETWORK, site.networks))
         for kind, outlets in groups:
             for outlet in outlets:
-                shape = [frame, asdict(outlet) | {"token": ""}, shared if kind is Kind.MIRROR else []]
+                hubs = [getattr(site, name) for name in _HUBS] if kind is Kind.FEED else []  # nothing else names them
+                shape = [frame, asdict(outlet) | {"token": ""}, shared if kind is Kind.MIRROR else [], *hubs]
                 sha = hashlib.sha256(json.dumps(shape, sort_keys=True, default=str).encode()).hexdigest()
                 named = {"key": outlet_key(site.name, kind, outlet.name), "site": site.name, "kind": kind.value, "name": outlet.name}
                 taking = json.dumps([asdict(outlet.rules), outlet.closed])

@@ -1,4 +1,4 @@
-"""Step 3c: the deliveries of a network → share payloads, composed and stored. Nothing is posted by this version.
+"""Step 3d: the deliveries of a network → share payloads, composed and stored. Nothing is posted by this version.
 
 leases > what is due > compose > store in the ledger > settle > ask again
 

@@ -18,7 +18,7 @@ from pipeline.backends import Sweeping
 from pipeline.context import boot, kernel, start_time
 from pipeline.kit import metrics
 from pipeline.kit.portions import portions
-from pipeline.ledger import articles, deliveries, documents, duties, events, outlets
+from pipeline.ledger import articles, deliveries, documents, duties, events, outlets, subscriptions, topics
 from pipeline.model.errors import FenceLost, PressrunError, Transient
 from pipeline.model.run import Nudge, Run, Step
 from pipeline.model.settings import Kind, outlet_key
@@ -56,7 +56,8 @@ def run(context: Context, keys: Sequence[str] = ()) -> Run:
     try:
         monotonic = context.clock.monotonic
         _free_the_dead(context)
-        nudges = [*_embargoes(context, monotonic() + TAKES), *_forgotten(context), *_fill(context, monotonic() + FILLS), *_due(context)]
+        nudges = [*_embargoes(context, monotonic() + TAKES), *_forgotten(context), *_fill(context, monotonic() + FILLS)]
+        nudges += [*_due(context), *_hub(context)]
         # Packing feeds that are about to change again would only take time from those who wait for them.
         made, missed = (0, ()) if nudges else _twins(context, monotonic() + PACKS)
         _keep_house(context, monotonic() + CHORES)
@@ -81,7 +82,7 @@ def _take_turn(context: Context, owner: str) -> bool:
 
 def _keep_house(context: Context, ends: float) -> None:
     """What can wait for the next second. It never takes the nudges with it: who was noted as told would wait 3 s more."""
-    for chore in (_gauges, _sweep, lambda c: _compare(c, ends)):
+    for chore in (_gauges, _sweep, _leases_end, lambda c: _compare(c, ends)):
         try:
             chore(context)
         except PressrunError as error:
@@ -91,12 +92,13 @@ def _keep_house(context: Context, ends: float) -> None:
 def _free_the_dead(context: Context) -> None:
     """Leases of processes beside this one that are gone end now, not in five seconds."""
     with context.ledger.read() as tx:
-        owners = outlets.lease_owners(tx)
+        owners = {*outlets.lease_owners(tx), *subscriptions.owners(tx)}
     dead = [owner for owner in sorted(owners) if is_dead(owner)]
     if dead:
         with context.ledger.write() as tx:
             outlets.free_leases(tx, dead)
             events.free_claims(tx, dead)
+            subscriptions.free(tx, dead)
 
 
 def is_dead(owner: str) -> bool:
@@ -191,6 +193,19 @@ def _due(context: Context) -> tuple[Nudge, ...]:
     return tuple(Nudge(planning.STEP_OF[Kind(kind)], (key,)) for kind, key in found)
 
 
+def _hub(context: Context) -> tuple[Nudge, ...]:
+    """The hub, where anybody is to be asked or told something and nobody is at it: retries, lost nudges, verifications left over."""
+    with context.ledger.read() as tx:
+        if not (subscriptions.is_due(tx, len(context.settings.retries.hub)) or topics.is_due(tx)):
+            return ()
+        seen = duties.seen_at(tx, Step.HUB)
+        if seen is not None and seen <= tx.now < seen + outlets.NUDGE_PAUSE:
+            return ()
+    with context.ledger.write() as tx:
+        duties.note_seen(tx, Step.HUB)
+    return (Nudge(Step.HUB),)
+
+
 def _outlets(context: Context) -> list[str]:
     """The keys of every configured outlet."""
     return [outlet_key(site.name, kind, outlet.name) for site in context.settings.sites for kind, outlet in routes.outlets(site)]
@@ -259,6 +274,16 @@ def _sweep(context: Context) -> None:
         duties.give_back(tx, SWEEP, context.me())
 
 
+def _leases_end(context: Context) -> None:
+    """Subscriptions whose lease is over, and requests that were refused a while ago, go; some in each round."""
+    with context.ledger.read() as tx:
+        if not subscriptions.has_ended(tx):
+            return
+    with context.ledger.write() as tx:
+        count = subscriptions.prune(tx)
+    context.log.info("subscriptions ended", count=count)
+
+
 def _compare(context: Context, ends: float) -> None:
     """After a start of the machine: what local mirrors stored shortly before it stopped. Elsewhere than on Linux nothing tells of one."""
     if name := boot():
@@ -270,8 +295,10 @@ def _gauges(context: Context) -> None:
     with context.ledger.read() as tx:
         unsettled = deliveries.unsettled_counts(tx)
         waiting = dict(events.waiting_counts(tx))
+        states = subscriptions.by_state(tx)
     totals = dict.fromkeys(_outlets(context), 0)
     for outlet, _state, count in unsettled:
         totals[outlet] = totals.get(outlet, 0) + count
     metrics.set_gauge(metrics.open_deliveries, totals.items())
     metrics.set_gauge(metrics.waiting_events, {**{s.name: 0 for s in context.settings.sources}, **waiting}.items())
+    metrics.set_gauge(metrics.subscriptions, {**dict.fromkeys(subscriptions.STATES, 0), **states}.items())

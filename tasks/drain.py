@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from pipeline import feeds, mirrors, social, upkeep, validate
+from pipeline import feeds, hub, mirrors, social, upkeep, validate
 from pipeline.model.run import Nudge, Step
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 STEPS: dict[Step, Callable[[Context, Sequence[str]], Run]] = {
     Step.VALIDATE: validate.run,
     Step.FEEDS: feeds.run,
+    Step.HUB: hub.run,
     Step.MIRRORS: mirrors.run,
     Step.SOCIAL: social.run,
     Step.UPKEEP: upkeep.run,

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from tests.support.deploying import Deployment
 
 OURS = {name: service for name, service in SERVICES.items() if service.get("user") == "10001:10001" and name != "caddy"}
-THREADS, FORKS = {Step.MIRRORS.value, Step.SOCIAL.value}, {Step.VALIDATE.value, Step.FEEDS.value, Step.UPKEEP.value}
+THREADS, FORKS = {Step.MIRRORS.value, Step.SOCIAL.value, Step.HUB.value}, {Step.VALIDATE.value, Step.FEEDS.value, Step.UPKEEP.value}
 
 
 def env_example() -> dict[str, str]:
@@ -210,12 +210,12 @@ def test_the_image_holds_only_what_is_locked() -> None:
 
 
 def test_the_origin_and_the_mirrors_are_shared_by_who_needs_them() -> None:
-    """Feeds are written by feeds, pages by mirrors; upkeep tidies up and compares in both; web and Caddy read them."""
+    """Feeds are written by feeds, pages by mirrors; upkeep tidies up and compares in both; web and Caddy read them, the hub only feeds."""
     seen = {(name, *volume.split(":")[::2]) for name, s in SERVICES.items() for volume in s.get("volumes", []) if volume[0] in "om"}
     writers = {(name, volume) for name, volume, *mode in seen if mode != ["ro"] and name != "migrate"}
     readers = {(name, volume) for name, volume, *mode in seen if mode == ["ro"]}
     assert writers == {("worker-feeds", "origin"), ("worker-upkeep", "origin"), ("worker-mirrors", "mirrors"), ("worker-upkeep", "mirrors")}
-    assert readers == {(name, volume) for name in ("web", "caddy") for volume in ("origin", "mirrors")}
+    assert readers == {("worker-hub", "origin"), *((name, volume) for name in ("web", "caddy") for volume in ("origin", "mirrors"))}
 
 
 def test_a_worker_of_the_compose_file_runs_on_a_plain_server_with_a_password(tmp_path: Path) -> None:

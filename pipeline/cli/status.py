@@ -8,12 +8,15 @@ import click
 
 from pipeline.cli import NO, options, sending
 from pipeline.kit.clock import rfc3339
-from pipeline.ledger import events, views
+from pipeline.ledger import events, subscriptions, views
 from pipeline.model.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pipeline.ledger.engine import Tx
+    from pipeline.model.settings import Settings
 
 EMPTY = "Nothing was published yet: `pressrun publish FILE` sends an article."
 
@@ -42,20 +45,38 @@ def command(article: str | None, site: str | None, newest: int, *, config: Path 
         unread = sum(count for source, count in events.waiting_counts(tx) if site is None or source in sources)
         later = [] if article else views.waiting(tx, site=site)
         left = [] if article else [one for one in views.left_alone(tx).values() if _is_of(one.outlet, site)]
+        told = [] if article else _subscribers(tx, context.settings, site)
     if article and not found:
         click.echo(f"No article “{article}” is in the ledger.", err=True)
         return NO
     shown = sending.Waited(tuple(found), (), settled=True)
     if as_json:
-        beside = {"waiting": [one.to_json() for one in later], "left_alone": [one.to_json() for one in left]}
+        beside: dict[str, list[dict[str, object]]] = {
+            "waiting": [one.to_json() for one in later],
+            "left_alone": [one.to_json() for one in left],
+            "subscriptions": told,
+        }
         options.echo_json({**shown.to_json(), **{name: listed for name, listed in beside.items() if listed}})
     else:
         sending.show(shown)
         if not article:
-            told = [f"{one.outlet}: {one.reason}" for one in left]
-            click.echo("\n".join(["", *_summary(unsettled, unread, later, known=bool(found)), *told]))
+            more = [*(f"{one.outlet}: {one.reason}" for one in left), *map(_told, told)]
+            click.echo("\n".join(["", *_summary(unsettled, unread, later, known=bool(found)), *more]))
     open_now = any(not a.at_rest for a in found) if article else bool(unsettled or unread)
     return NO if open_now else 0
+
+
+def _subscribers(tx: Tx, settings: Settings, site: str | None) -> list[dict[str, object]]:
+    """Who is told of the changes of this site's feeds, counted."""
+    base = settings.site(site).feeds_base if site else ""
+    return [row for row in subscriptions.counts(tx, len(settings.retries.hub)) if str(row["topic"]).startswith(base)]
+
+
+def _told(row: dict[str, object]) -> str:
+    what = "other hubs told" if row["kind"] == subscriptions.HUB else f"{row['state']} at our hub"
+    late = f", {row['behind']} behind" if row["behind"] else ""
+    late += f" ({row['retrying']} being tried again, {row['given_up']} of them not until the next change)" if row["retrying"] else ""
+    return f"{row['topic']}: {row['number']} {what}{late}"
 
 
 def _is_of(outlet: str, site: str | None) -> bool:

@@ -1,6 +1,6 @@
 """The embedded profile: broker, web and two workers as children of one process, started, watched and stopped together.
 
-`craft` forks (validate, feeds, upkeep: CPU and hard time limits); `reach` has threads (mirrors, social: waiting),
+`craft` forks (validate, feeds, upkeep: CPU and hard time limits); `reach` has threads (mirrors, social, hub: waiting),
 so a hung mirror never stops a feed.
 """
 
@@ -48,7 +48,7 @@ def craft_processes(processors: int) -> int:
 COMMANDS = {
     "web": ("-m", "pipeline.web"),
     "craft": (*WORKER, "-n", "craft@%h", "-P", "prefork", "-c", str(craft_processes(PROCESSORS)), "-Q", "validate,feeds,upkeep"),
-    "reach": (*WORKER, "-n", "reach@%h", "-P", "threads", "-c", "8", "-Q", "mirrors,social"),
+    "reach": (*WORKER, "-n", "reach@%h", "-P", "threads", "-c", "8", "-Q", "mirrors,social,hub"),
 }
 
 

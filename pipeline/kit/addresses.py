@@ -66,6 +66,25 @@ def is_numeric(host: str) -> bool:
     return _read(host) is not None
 
 
+def spelled(host: str) -> str | None:
+    """The address that a host spells (`127.1`, `0x7f.1`, `017700000001`), as a resolver reads it without asking anybody, or None."""
+    if is_numeric(host):
+        return host
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host)) if host.isascii() else None
+    except OSError:
+        return None
+
+
+def is_local_name(host: str) -> bool:
+    """Whether a name cannot be one of the public internet: without a dot, or below a name that is kept for local use.
+
+    RFC 6761 (localhost, invalid, test), RFC 6762 (local), RFC 8375 (home.arpa), and `internal`, which ICANN has set apart.
+    """
+    name = host.lower().rstrip(".")
+    return "." not in name or name.endswith((".localhost", ".local", ".internal", ".home.arpa", ".invalid", ".test"))
+
+
 def resolve(host: str) -> tuple[str, ...]:
     """Every numeric address of a host, in the system resolver's order (RFC 6724). Raises OSError, UnicodeError."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)

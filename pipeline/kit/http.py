@@ -152,6 +152,21 @@ class Http:
         prepared = self._prepare(method, url, parts, headers or {}, body)
         return self._exchange(prepared, parts, seconds=deadline, max_bytes=max_bytes, private=allow_private)
 
+    def check(self, url: str) -> None:
+        """Raise HttpRefused for what `request` would refuse by the URL alone: its form, its port, an address in whatever spelling.
+
+        Where a name leads is known only when it is asked; `request` looks then.
+        """
+        parts = _checked_url(url)
+        host, listed = parts.hostname or "", self._listed(parts)
+        if not listed and _port(parts) not in _PORTS:
+            message = f"Port {_port(parts)} is not one of 80 and 443: {_shown(parts)}"
+            raise HttpRefused(message)
+        address = addresses.spelled(host)
+        if not listed and (addresses.is_local_name(host) if address is None else not addresses.is_public(address)):
+            message = f"The address of {_pair(host, _port(parts))} is not one of the public internet"
+            raise HttpRefused(message)
+
     def close(self) -> None:
         """Close what this process holds open; the client can be used again."""
         pid, sessions = self._made
@@ -211,8 +226,8 @@ class Http:
         return sessions.get(private) or sessions.setdefault(private, self._open(private=private))
 
     def _open(self, *, private: bool) -> requests.Session:
-        # At level DEBUG urllib3 logs every URL with its query.
-        logging.getLogger("urllib3").setLevel(logging.INFO)
+        # At level DEBUG urllib3 logs every URL with its query; at WARNING every connection that it does not keep.
+        logging.getLogger("urllib3").setLevel(logging.ERROR)
         session = _Session()
         session.trust_env = False
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))

@@ -31,6 +31,11 @@ alerts = Counter("pressrun_alerts_total", "Things a person should look at", ["ki
 open_deliveries = Gauge("pressrun_open_deliveries", "Deliveries that are not settled", ["outlet"], multiprocess_mode="mostrecent")
 waiting_events = Gauge("pressrun_waiting_events", "Events not yet processed", ["source"], multiprocess_mode="mostrecent")
 
+hub_requests = Counter("pressrun_hub_requests_total", "Requests of the hub to subscribers, publishers and other hubs", ["kind", "outcome"])
+hub_asked = Counter("pressrun_hub_asked_total", "Requests to the hub answered", ["mode", "outcome"])
+hub_seconds = Histogram("pressrun_hub_seconds", "From a topic's change to a subscriber that took it at the first try", buckets=_SLOW)
+subscriptions = Gauge("pressrun_subscriptions", "Subscriptions at the hub", ["state"], multiprocess_mode="mostrecent")
+
 
 def page() -> tuple[bytes, str]:
     """The exposition text and its media type, summed over processes where PROMETHEUS_MULTIPROC_DIR is set."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, or_, select, update
+from sqlalchemy import bindparam, case, func, or_, select, update
 
 from pipeline.ledger import deliveries
 from pipeline.ledger import tables as t
@@ -237,7 +237,7 @@ def has_twins(tx: Tx, outlet: str, path: str, sha256: str) -> None:
 
 
 def topics(tx: Tx, outlet: str, changed: Mapping[str, Document], changed_at: datetime) -> None:
-    """Set what the subscribers of these topics (URL → document) should hold."""
+    """Set what the subscribers of these topics (URL → document) should hold; `seq` counts what differs from the text before."""
     tx.each(
         _topics(tx.postgres),
         [
@@ -253,7 +253,13 @@ def _topics(postgres: bool) -> Executable:  # noqa: FBT001 - which dialect's ups
     new = statement.excluded
     return statement.on_conflict_do_update(
         index_elements=[t.topics.c.url],
-        set_={"outlet": new.outlet, "path": new.path, "wanted_sha": new.wanted_sha, "changed_at": new.changed_at},
+        set_={
+            "outlet": new.outlet,
+            "path": new.path,
+            "wanted_sha": new.wanted_sha,
+            "changed_at": new.changed_at,
+            "seq": case((new.wanted_sha != t.topics.c.wanted_sha, t.topics.c.seq + 1), else_=t.topics.c.seq),
+        },
     )
 
 

@@ -43,6 +43,12 @@ def give_back(tx: Tx, name: str, owner: str) -> None:
     tx.run(update(t.leases).where(c.name == name, c.owner == owner).values(owner=None, until=None, seen_at=tx.now))
 
 
+def note_seen(tx: Tx, name: str) -> None:
+    """Note that a duty without a lease of its own was seen to now."""
+    tx.run(insert(t.leases, postgres=tx.postgres).on_conflict_do_nothing(), {"name": name})
+    tx.run(update(t.leases).where(t.leases.c.name == name).values(seen_at=tx.now))
+
+
 def seen_at(tx: Tx, name: str) -> datetime | None:
     """When the duty was last done, or None if never."""
     when: datetime | None = tx.value(select(t.leases.c.seen_at).where(t.leases.c.name == name))

@@ -280,6 +280,91 @@ topics = Table(
     Column("path", Text, nullable=False),
     Column("wanted_sha", Text, nullable=False),
     Column("changed_at", Instant, nullable=False),
+    # Counts the changes: a text that comes back is told of again, for nobody knows what became of the one between.
+    Column("seq", BigInteger, nullable=False, default=1, server_default=text("1")),
+    # Up to which change nobody is left who was not told, or tried: retries have their own times.
+    Column("told_seq", BigInteger, nullable=False, default=0, server_default=text("0")),
+    # Of other publishers' topics, which the hub fetches when it is told of them.
+    Column("fetch_at", Instant),
+    Column("fetched_at", Instant),
+    _count("fetch_attempts"),
+    Column("claimed_by", Text),
+    Column("claimed_until", Instant),
+    Column("media_type", Text, nullable=False, default="", server_default=text("''")),
+    Column("body", LargeBinary),
+)
+UNTOLD = text("told_seq < seq")
+Index("ix_topics_untold", topics.c.url, sqlite_where=UNTOLD, postgresql_where=UNTOLD)
+Index(
+    "ix_topics_fetch",
+    topics.c.fetch_at,
+    sqlite_where=topics.c.fetch_at.is_not(None),
+    postgresql_where=topics.c.fetch_at.is_not(None),
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    # Of topic and callback, which together are too long for an index of PostgreSQL.
+    Column("key", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("callback", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("client", Text, nullable=False, default="", server_default=text("''")),
+    Column("state", Text, nullable=False),
+    Column("secret", Text, nullable=False, default="", server_default=text("''")),
+    Column("expires_at", Instant),
+    # What was asked for and is not verified yet; what is in force stays until then.
+    Column("asked", Text, nullable=False, default="", server_default=text("''")),
+    _count("asked_seq"),
+    Column("asked_secret", Text, nullable=False, default="", server_default=text("''")),
+    _count("asked_lease"),
+    Column("reason", Text, nullable=False, default="", server_default=text("''")),
+    Column("ask_at", Instant),
+    _count("ask_attempts"),
+    Column("held_seq", BigInteger, nullable=False, default=0, server_default=text("0")),
+    Column("tried_seq", BigInteger, nullable=False, default=0, server_default=text("0")),
+    Column("held_at", Instant),
+    Column("retry_at", Instant),
+    _count("attempts"),
+    _count("strikes"),
+    _count("milliseconds"),
+    Column("answer", Text, nullable=False, default="", server_default=text("''")),
+    Column("claimed_by", Text),
+    Column("claimed_until", Instant),
+    Column("changed_at", Instant, nullable=False),
+    Index("ix_subscriptions_host", "host"),
+    Index("ix_subscriptions_state", "kind", "state"),
+)
+ACTIVE = text("subscriptions.state = 'active'")
+TOUCHED = text("(claimed_by IS NOT NULL OR strikes > 0)")
+Index("ix_subscriptions_touched", subscriptions.c.id, sqlite_where=TOUCHED, postgresql_where=TOUCHED)
+Index(
+    "ix_subscriptions_behind",
+    subscriptions.c.topic,
+    subscriptions.c.held_seq,
+    sqlite_where=text("state = 'active'"),
+    postgresql_where=text("state = 'active'"),
+)
+Index(
+    "ix_subscriptions_ask",
+    subscriptions.c.ask_at,
+    sqlite_where=subscriptions.c.ask_at.is_not(None),
+    postgresql_where=subscriptions.c.ask_at.is_not(None),
+)
+Index(
+    "ix_subscriptions_retry",
+    subscriptions.c.retry_at,
+    sqlite_where=subscriptions.c.retry_at.is_not(None),
+    postgresql_where=subscriptions.c.retry_at.is_not(None),
+)
+Index(
+    "ix_subscriptions_expires",
+    subscriptions.c.expires_at,
+    sqlite_where=subscriptions.c.expires_at.is_not(None),
+    postgresql_where=subscriptions.c.expires_at.is_not(None),
 )
 
 leases = Table(

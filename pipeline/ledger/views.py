@@ -8,7 +8,9 @@ from urllib.parse import unquote
 
 from sqlalchemy import case, func, literal, or_, select, text, union
 
+from pipeline.kit import secrecy
 from pipeline.kit.clock import rfc3339
+from pipeline.ledger import subscriptions as subscription_rows
 from pipeline.ledger import tables as t
 from pipeline.ledger.outlets import LONGEST_CIRCUIT
 
@@ -390,3 +392,29 @@ def shares(tx: Tx, site: str, short_id: str) -> list[Row[Any]]:
         .where(a.site == site, a.short_id == short_id, o.kind == "network", o.site == site)
         .order_by(d.outlet),
     )
+
+
+def subscriptions(tx: Tx, topic: str | None, state: str | None, most: int, tried: int) -> dict[str, object]:
+    """Counts by topic, kind and state, and the newest rows; of a secret only that there is one. `tried` as in `subscriptions.waiting`."""
+    rows = subscription_rows.listed(tx, topic, state, most)
+    return {
+        "topics": subscription_rows.counts(tx, tried),
+        "subscriptions": [
+            {
+                "id": row.id,
+                "kind": row.kind,
+                "topic": row.topic,
+                "callback": secrecy.shown(row.callback),
+                "state": row.state,
+                "asked": row.asked,
+                "signed": bool(row.signed),
+                "expires_at": rfc3339(row.expires_at) if row.expires_at else None,
+                "told_at": rfc3339(row.held_at) if row.held_at else None,
+                "behind": row.state == subscription_rows.ACTIVE and row.held_seq < (row.seq or 0),
+                "attempts": row.attempts,
+                "next_attempt_at": rfc3339(row.retry_at) if row.retry_at else None,
+                "reason": row.answer,
+            }
+            for row in rows
+        ],
+    }

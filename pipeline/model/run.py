@@ -11,6 +11,7 @@ class Step(StrEnum):
 
     VALIDATE = "validate"
     FEEDS = "feeds"
+    HUB = "hub"
     MIRRORS = "mirrors"
     SOCIAL = "social"
     UPKEEP = "upkeep"
@@ -18,7 +19,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Nudge:
-    """There is work for this step at these keys (source names or outlet keys)."""
+    """There is work for this step at these keys (source names or outlet keys); those of `hub` only say why."""
 
     step: Step
     keys: tuple[str, ...] = ()

@@ -141,6 +141,8 @@ class Site:
     sitemaps_url: str = ""  # the same of the sitemaps
     publication: str = ""  # the name Google News knows it by; empty: the publisher's
     alternates: tuple[str, ...] = ()  # addresses named on article pages beside the mirrors' own
+    hub_url: str = ""  # our own WebSub hub, which its feeds name; empty: they name none
+    hubs: tuple[str, ...] = ()  # further hubs: named, and told of each change
     roku_channel_url: str = ""
     require_image_credit: bool = True
     feeds: tuple[Feed, ...] = ()
@@ -159,11 +161,15 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """Seconds until the next attempt, by kind of outlet; after the last one a delivery is failed."""
+    """Seconds until the next attempt, by kind of outlet; after the last one a delivery is failed.
+
+    hub  of each subscriber by itself; after the last one it is told of the next change only
+    """
 
     feed: tuple[int, ...] = (1, 2, 5, 10, 30, 60, 300, 900, 3600)
     mirror: tuple[int, ...] = (2, 5, 15, 60, 300, 900, 3600, 10800, 21600, 43200, 86400, 86400, 86400)
     network: tuple[int, ...] = (5, 30, 120, 600, 3600, 10800, 21600, 43200)
+    hub: tuple[int, ...] = (5, 30, 120, 600, 1800, 3600, 3600, 3600, 3600, 3600)
 
     def of(self, kind: Kind) -> tuple[int, ...]:
         """The list of one kind."""
@@ -181,6 +187,31 @@ class Limits:
     accept_queue: int = 1000
     circuit_failures: int = 5
     circuit_seconds: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """What the WebSub hub takes (W3C WebSub section 5). Leases in seconds.
+
+    policy       "own" (the feeds of this deployment) | "allowlist" (those of `topic_hosts` too) | "open" (anybody's)
+    topic_hosts  `host` or `host:port`, as it stands in the topic's URL
+    per_host     most subscriptions with callbacks at one host
+    most         most subscriptions in all
+    keys         what subscribers' secrets are kept under, the newest first; empty: a key of the data folder
+    """
+
+    policy: str = "own"
+    topic_hosts: tuple[str, ...] = ()
+    lease_default: int = 864_000
+    lease_min: int = 300
+    lease_max: int = 2_592_000
+    per_host: int = 200
+    most: int = 10_000
+    keys: tuple[str, ...] = field(default=(), repr=False)
+
+    def lease(self, asked: int | None) -> int:
+        """The lease that is granted: what was asked for, or the default, within the bounds."""
+        return min(max(asked or self.lease_default, self.lease_min), self.lease_max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +238,12 @@ class Settings:
     sources: tuple[Source, ...]
     api_token: str = field(default="", repr=False)
     origin: Path = Path()
+    hub: Hub = Hub()
+
+    @property
+    def hub_url(self) -> str:
+        """Where the hub is subscribed at."""
+        return f"{self.server.public_url}hub"
 
     def site(self, name: str) -> Site:
         """The site of that name. Raises KeyError."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, Response
 
 from pipeline.ledger import duties, views
+from pipeline.ledger.subscriptions import STATES as SUBSCRIPTION_STATES
 from pipeline.model.settings import Kind
 from pipeline.web.problems import problem
 
@@ -146,6 +147,15 @@ def rejections(request: Request) -> Response:
     """The newest refused events with every problem found."""
     most = _most(_query(request, "limit"))
     return _answer(request, lambda tx: {"rejections": views.rejections(tx, most)})
+
+
+@guarded
+def subscriptions(request: Request) -> Response:
+    """Who subscribes at the hub: counts by topic, and the newest; `topic` and `state` narrow them. No secret is told."""
+    query = _query(request, "topic", "state", "limit")
+    state, most = _one_of(query, "state", SUBSCRIPTION_STATES), _most(query)
+    tried = len(request.app.state.context.settings.retries.hub)
+    return _answer(request, lambda tx: views.subscriptions(tx, query.get("topic"), state, most, tried))
 
 
 def event(request: Request) -> Response:

@@ -20,7 +20,7 @@ from pipeline.kit import log
 from pipeline.ledger import duties
 from pipeline.model.errors import PressrunError, Unavailable
 from pipeline.model.run import Nudge, Step
-from pipeline.web import api, feeds, health, mirrors, openapi, problems, static, webhooks
+from pipeline.web import api, feeds, health, hub, mirrors, openapi, problems, static, webhooks
 from pipeline.web.looks import Looks
 
 if TYPE_CHECKING:
@@ -34,12 +34,14 @@ QUIET = timedelta(seconds=3)
 _READS = frozenset({"GET", "HEAD"})
 ROUTES = [
     Route("/webhooks/{source}", webhooks.receive, methods=["POST"]),
+    Route("/hub", hub.receive, methods=["POST"]),
     Route("/events/{event_id}", api.event),
     Route("/api/v1/articles", api.articles),
     Route("/api/v1/articles/{article:path}", api.article),
     Route("/api/v1/outlets", api.outlets),
     Route("/api/v1/deliveries", api.deliveries),
     Route("/api/v1/rejections", api.rejections),
+    Route("/api/v1/subscriptions", api.subscriptions),
     Route("/healthz", health.alive),
     Route("/readyz", health.ready),
     Route("/metrics", health.counters),
@@ -70,6 +72,7 @@ def make_app(context: Context, carry: Callable[[Sequence[Nudge]], None]) -> Star
         yield
         stop.set()
         app.state.acceptor.stop()
+        app.state.hub.stop()
         for thread in threads:
             thread.join(timeout=2)
 
@@ -78,6 +81,7 @@ def make_app(context: Context, carry: Callable[[Sequence[Nudge]], None]) -> Star
     app.router.redirect_slashes = False
     app.state.context = context
     app.state.acceptor = Acceptor(context, carry)
+    app.state.hub = hub.Desk(context, carry)
     app.state.checked = threading.Event()
     app.state.looks = Looks(context)
     return app

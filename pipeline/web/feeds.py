@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import RedirectResponse, Response
 
 from pipeline import recovery
-from pipeline.kit import metrics
+from pipeline.building import SUBSCRIBED, hub_urls
+from pipeline.kit import metrics, websub
 from pipeline.ledger import archives, deliveries, documents
 from pipeline.model.document import DocumentStatus
 from pipeline.pages import CONTENT_SECURITY_POLICY
@@ -63,6 +64,9 @@ HEADERS = {
 
 # A page names the hash of its own style in a meta element; one stored by an older version has another style.
 PAGES = re.sub(r"style-src '[^']*'", "style-src 'unsafe-inline'", CONTENT_SECURITY_POLICY)
+
+LINKED = frozenset({"rss", "atom", "json"})
+"""Extensions of what readers subscribe to: the web servers of `deploy/` say the same of these and of no other."""
 
 CODINGS = (("br", ".br"), ("gzip", ".gz"))
 LOOKS, PAUSE = 10, 0.01
@@ -119,7 +123,15 @@ def headers(site: Site, path: str) -> dict[str, str]:
         return {**HEADERS, "Cache-Control": ARCHIVE}
     if file.endswith(".html"):
         return {**HEADERS, "Content-Security-Policy": PAGES, "Referrer-Policy": "strict-origin-when-cross-origin"}
-    return HEADERS
+    return {**HEADERS, **_links(site, folder, file)}
+
+
+def _links(site: Site, folder: str, file: str) -> dict[str, str]:
+    """Where changes of this very document are told (W3C WebSub section 4)."""
+    name, _, extension = file.partition(".")
+    is_topic = folder == SUBSCRIBED and extension in LINKED and any(feed.name == name for feed in site.feeds)
+    hubs = hub_urls(site) if is_topic else ()
+    return {"Link": websub.links(hubs, site.base(folder) + file)} if hubs else {}
 
 
 def is_archive_page(site: Site, file: str) -> bool:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
 
+from pipeline.kit import websub
+from pipeline.ledger.subscriptions import STATES
 from pipeline.ledger.views import UNSETTLED_STATES
 from pipeline.rules import schema
 from pipeline.web import api
@@ -115,11 +117,12 @@ def _header(name: str) -> dict[str, Any]:
 _QUERY: dict[str, dict[str, Any]] = {
     "limit": {"type": "integer", "minimum": 1, "maximum": api.MOST, "default": api.USUAL},
     "state": {"type": "string", "enum": list(UNSETTLED_STATES)},
+    "state:subscription": {"type": "string", "enum": list(STATES)},
 }
 
 
 def _get(summary: str, answers: dict[str, Any], *path: str, query: tuple[str, ...] = (), token: bool = False) -> dict[str, Any]:
-    asked = [{"name": name, "in": "query", "schema": _QUERY.get(name, {"type": "string"})} for name in query]
+    asked = [{"name": name.partition(":")[0], "in": "query", "schema": _QUERY.get(name, {"type": "string"})} for name in query]
     operation: dict[str, Any] = {"summary": summary, "parameters": [*_in_path(*path), *asked], "responses": answers}
     return {"get": {**operation, "security": _BEARER} if token else operation}
 
@@ -141,10 +144,35 @@ def _webhook() -> dict[str, Any]:
     }
 
 
+def _hub() -> dict[str, Any]:
+    """W3C WebSub section 5.1, and what publishers send; further fields are ignored."""
+    url, text = {"type": "string", "format": "uri", "maxLength": websub.URL_CHARACTERS}, {"text/plain": {"schema": {"type": "string"}}}
+    fields = {
+        "hub.mode": {"type": "string", "enum": ["subscribe", "unsubscribe", "publish"]},
+        "hub.topic": url,
+        "hub.callback": url,
+        "hub.lease_seconds": {"type": "string", "pattern": "^[0-9]*[1-9][0-9]*$"},
+        "hub.secret": {"type": "string", "maxLength": websub.SECRET_BYTES - 1},
+        "hub.url": url,
+    }
+    form = {"type": "object", "required": ["hub.mode"], "properties": fields}
+    bad = {str(status): {"description": "Why not, in a sentence.", "content": text} for status in (400, 404, 408, 413, 415, 429, 503)}
+    return {
+        "post": {
+            "summary": "Subscribe to a feed, unsubscribe, or say that a topic changed (WebSub)",
+            "description": "The callback of a subscription is asked whether it meant it before anything counts.",
+            "parameters": [],
+            "requestBody": {"required": True, "content": {websub.FORM: {"schema": form}}},
+            "responses": {"202": {"description": "Written down.", "content": text}, **bad},
+        },
+    }
+
+
 def _paths() -> dict[str, dict[str, Any]]:
     json_, html = "application/json", "text/html"
     return {
         "/webhooks/{source}": _webhook(),
+        "/hub": _hub(),
         "/events/{event_id}": _get("What became of an event", _answers(200, "Its state.", json_, 404), "event_id"),
         "/{site}/feeds/{file}": _get(
             "A feed document", _answers(200, "A feed, a page of its archive, OPML.", "*/*", 404, 410, 503), "site", "file"
@@ -171,6 +199,12 @@ def _paths() -> dict[str, dict[str, Any]]:
             "Deliveries that are not settled", _answers(200, "Why not.", json_, 400, 401), query=("outlet", "state", "limit"), token=True
         ),
         "/api/v1/rejections": _get("Refused events", _answers(200, "With every problem.", json_, 400, 401), query=("limit",), token=True),
+        "/api/v1/subscriptions": _get(
+            "Subscriptions at the hub",
+            _answers(200, "Who is told of what.", json_, 400, 401),
+            query=("topic", "state:subscription", "limit"),
+            token=True,
+        ),
         "/static/examples/{file}": _get("A picture of the sample articles", _answers(200, "A photograph.", "image/jpeg", 404), "file"),
         "/healthz": _get("Alive", _answers(200, "Yes.", json_)),
         "/readyz": _get("Ready", _answers(200, "Yes.", json_, 503)),

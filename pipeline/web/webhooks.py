@@ -76,7 +76,7 @@ async def _body(request: Request, most: int) -> bytes | Response:
     if (refused := _unfit(_headers(request))) is not None:
         return refused
     try:
-        return await _read(request, most)
+        return await read_body(request, most)
     except TooLarge:
         return problem(413, f"A webhook may have {most} bytes at most.", headers={"Connection": "close"})
     except TimeoutError:
@@ -138,7 +138,7 @@ def _headers(request: Request) -> dict[str, str]:
     return joined
 
 
-async def _read(request: Request, most: int) -> bytes:
+async def read_body(request: Request, most: int) -> bytes:
     """The body, at most `most` bytes of it. Raises TooLarge while reading, TimeoutError when it drips."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > most:

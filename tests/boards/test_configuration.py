@@ -43,6 +43,16 @@ circuit_seconds = 30
 feed = [1]
 mirror = [1]
 network = [1]
+hub = [1]
+[hub]
+policy = "allowlist"
+topic_hosts = ["news.example"]
+lease_default = 600
+lease_min = 60
+lease_max = 6000
+per_host = 3
+most = 30
+keys = ["file:key"]
 [sources.newsroom]
 site = "demo"
 dialect = "native"
@@ -64,6 +74,7 @@ rights = "r"
 timezone = "UTC"
 feeds_url = "https://www.example.org/feeds/"
 alternates = ["https://a.example/"]
+hubs = ["https://hub.example/"]
 roku_channel_url = ""
 require_image_credit = true
 [sites.demo.feeds.all]
@@ -177,6 +188,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "secret").write_text(SECRET)
     (tmp_path / "token").write_text(SECRET)
+    (tmp_path / "key").write_text("b25seSBhIHRlc3QncyBrZXksIDMyIGJ5dGVzIGxvbmc=")
     return tmp_path
 
 
@@ -313,7 +325,7 @@ def test_texts_of_every_kind_are_taken_or_refused_and_nothing_else(folder: Path)
 SECRETS = ("env:NO_SUCH_VARIABLE", "env:", "env:A B", "file:", "file:none", "file:.", "file:/", "file:data\\u0000x", "file:empty", "file:binary", "file:/dev/null", "file:short", "file:loop", "whsec_clear", SECRET, "env", "FILE:secret", "file:secret\\n", "vault:x", "file:" + "x" * 5000, "env:" + "X" * 5000)  # fmt: skip
 
 
-@pytest.mark.parametrize("key", ["sources.newsroom.secrets", "api_token", "sites.demo.mirrors.one.token", "database", "broker"])
+@pytest.mark.parametrize("key", ["sources.newsroom.secrets", "api_token", "sites.demo.mirrors.one.token", "hub.keys", "database", "broker"])
 def test_a_secret_that_cannot_be_had_is_told_without_it(folder: Path, key: str) -> None:
     """Missing, empty, a folder, not text, in clear: where it was looked for, never what it is."""
     (folder / "empty").write_text("")
@@ -324,7 +336,7 @@ def test_a_secret_that_cannot_be_had_is_told_without_it(folder: Path, key: str) 
     for secret in SECRETS:
         if secret == "file:short" and key.endswith("token"):
             continue  # any text may be a token
-        found = fault(folder, _with(key, f'["{secret}"]' if key.endswith("secrets") else f'"{secret}"'))
+        found = fault(folder, _with(key, f'["{secret}"]' if key.endswith(("secrets", "keys")) else f'"{secret}"'))
         failed += [(key, secret, found)] if found else []
     none_of(SECRETS, failed, least=20)
 

@@ -33,6 +33,7 @@ CORES = {
     "/api_token": core("console"),
     "/sites/*/mirrors/*/token": core("mirror"),
     "/sources/*/secrets/*": core("webhook"),
+    "/hub/keys/*": core("hub"),
 }
 """Pointer in the schema of the configuration → what is to be found nowhere."""
 
@@ -43,13 +44,15 @@ SENT = {
     "a signature": core("signature"),
     "another sender's secret": core("forger"),
     "a password": core("basicuser"),
+    "a subscriber's secret": core("subscriber"),
 }
-"""What clients send us that is none of our business to keep."""
+"""What clients send us that is none of our business to keep; the last is kept, sealed."""
 
 ALL = {**CORES, **SENT}
 
 PUBLIC = {
     "/data", "/origin", "/server/host", "/server/public_url", "/server/allow_hosts/*",
+    "/hub/policy", "/hub/topic_hosts/*", "/sites/*/hubs/*",
     "/sites/*/title", "/sites/*/home_url", "/sites/*/language", "/sites/*/publisher", "/sites/*/tag_host", "/sites/*/tag_date",
     "/sites/*/description", "/sites/*/logo_url", "/sites/*/rights", "/sites/*/timezone", "/sites/*/feeds_url", "/sites/*/alternates/*",
     "/sites/*/roku_channel_url",
@@ -85,6 +88,7 @@ API_TOKEN = f'redis@{CORES["/api_token"]}/+"&'
 BEARER = f"Bearer {CORES['/sites/*/mirrors/*/token']}/+@=="
 BASIC = "Basic " + base64.b64encode(f'desk:{CORES["/sites/*/mirrors/*/token"]}:@/"&<'.encode()).decode()
 KEY = (CORES["/sources/*/secrets/*"] + "/+ key").encode()
+HUB_KEY = base64.b64encode((CORES["/hub/keys/*"] + "/+ key!!").encode()).decode()
 WEBHOOK_SECRET = signatures.new_secret(KEY)
 SECOND_SECRET = signatures.new_secret(KEY + b" 2")
 

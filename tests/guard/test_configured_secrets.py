@@ -41,6 +41,8 @@ def with_value(pointer: str, value: str) -> str:
     line = f"{pointer.rstrip('/*').rpartition('/')[2]} = {json.dumps(value)}\n"
     if pointer.startswith("/sources/"):
         return CONFIG.replace('secrets = ["env:PRESSRUN_TEST_SECRET"]', f"secrets = [{json.dumps(value)}]")
+    if pointer.startswith("/hub/"):
+        return CONFIG + f"[hub]\nkeys = [{json.dumps(value)}]\n"
     if pointer.startswith("/sites/"):
         return CONFIG.replace("[sites.demo.mirrors.one]\n", f"[sites.demo.mirrors.one]\n{HTTP_MIRROR}{line}")
     return line + CONFIG
@@ -172,7 +174,8 @@ def whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     text = text.replace("env:PRESSRUN_TEST_SECRET", "env:CANARY_HOOK")
     text = text.replace("[sites.demo.mirrors.one]\n", f'[sites.demo.mirrors.one]\n{HTTP_MIRROR}token = "env:CANARY_MIRROR"\n')
     two = HTTP_MIRROR + 'token = "env:CANARY_BASIC"\n'
-    text += f"[sites.demo.mirrors.two]\n{two}"
+    text += f'[sites.demo.mirrors.two]\n{two}[hub]\nkeys = ["env:CANARY_HUB"]\n'
+    monkeypatch.setenv("CANARY_HUB", canaries.HUB_KEY)
     monkeypatch.setenv("CANARY_API", canaries.API_TOKEN)
     database = (
         f"postgresql+psycopg://desk:{canaries.DATABASE_PASSWORD}@127.0.0.1:1/n?sslpassword={canaries.CORES['/database']}&connect_timeout=1"
@@ -193,6 +196,7 @@ def test_what_is_shown_of_the_settings_has_none(whole: Path) -> None:
     shown = json.loads(done.output)
     assert shown["api_token"] == "***"
     assert shown["sources"][0]["secrets"] == ["***"]
+    assert shown["hub"]["keys"] == ["***"]
     assert [m["token"] for m in shown["sites"][0]["mirrors"]] == ["***", "***"]
     assert shown["broker"] == "redis://***@127.0.0.1:1/0?password=***"
     assert shown["database"] == "postgresql+psycopg://***@127.0.0.1:1/n?sslpassword=***&connect_timeout=1"
@@ -233,7 +237,13 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 def test_a_log_line_has_no_secret_of_the_configuration_however_deep(whole: Path, logged: io.StringIO) -> None:
     """In a message, a field, a list in a field, and in the words of an error and of its cause, whoever raised it."""
     settings = settings_file.load(whole)
-    for secret in (settings.api_token, settings.database, settings.broker, *(m.token for m in settings.sites[0].mirrors)):
+    for secret in (
+        settings.api_token,
+        settings.database,
+        settings.broker,
+        *(m.token for m in settings.sites[0].mirrors),
+        *settings.hub.keys,
+    ):
         log.logger().warning(f"met {secret}", outcome=f"said {secret}", seen=[secret, {"url": secret}])
         logging.getLogger("a.library").error("cannot use %s", secret)
         try:
@@ -246,6 +256,6 @@ def test_a_log_line_has_no_secret_of_the_configuration_however_deep(whole: Path,
             log.logger().exception("crashed")
             logging.getLogger("a.library").exception("crashed")
     lines = logged.getvalue().splitlines()
-    assert len(lines) == 4 * 5
+    assert len(lines) == 4 * 6
     assert "while using ***" in logged.getvalue()
     assert not canaries.given_away(logged.getvalue().encode())

@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
 from sqlalchemy import select
@@ -20,15 +21,19 @@ from pipeline.cli.start import first_token
 from pipeline.kit import signatures
 from pipeline.ledger import Ledger
 from pipeline.ledger import tables as t
+from pipeline.model.run import Nudge, Step
 from pipeline.web.app import ROUTES, make_app
+from tasks.drain import drain
 from tests.conftest import article, open_newsroom
 from tests.guard import databases
+from tests.support.subscriber import Subscriber
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from tests.conftest import Newsroom
+    from tests.support.subscriber import Subscription
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
@@ -121,6 +126,88 @@ def _accepted_webhook(room: Newsroom, client: TestClient) -> dict[str, Any]:
     return {"who": row.source, "what": row.type, "target": target, "when": row.received_at}
 
 
+PRIVATE = (
+    "127.0.0.1", "127.1", "2130706433", "0x7f.1", "017700000001", "10.0.0.1", "169.254.169.254", "100.64.0.1", "192.168.0.1", "0",
+    "localhost", "localhost.", "printer", "db.internal", "x.local",
+    "[::1]", "[::ffff:7f00:1]", "[fd00::1]", "[64:ff9b::7f00:1]", "[::127.0.0.1]",
+)  # fmt: skip
+CALLBACK = "https://reader.example.org/told?x=1"
+
+
+def _asked_of_the_hub(room: Newsroom, **changes: str) -> list[tuple[str, str]]:
+    """The fields of a good subscription, some of them changed; "" leaves one out."""
+    topic = f"{room.context.settings.sites[0].feeds_base}all.atom"
+    fields = {
+        "hub.mode": "subscribe",
+        "hub.topic": topic,
+        "hub.callback": CALLBACK,
+        **{k.replace("_", ".", 1): v for k, v in changes.items()},
+    }
+    return [(name, value) for name, value in fields.items() if value]
+
+
+def _refused_by_the_hub(room: Newsroom, token: str) -> Mapping[str, Asking]:
+    """Everything that is no subscription to one of our feeds by somebody on the public internet."""
+
+    def asking(*, form: str = FORMS[0], more: tuple[tuple[str, str], ...] = (), raw: bytes | None = None, **changes: str) -> Asking:
+        body = urlencode([*_asked_of_the_hub(room, **changes), *more]).encode() if raw is None else raw
+        return Asking("", (("content-type", form),), body)
+
+    return {
+        "nothing": asking(raw=b""),
+        "no form": asking(raw=b"\xff\xfe\x00"),
+        "many fields": asking(raw=b"a=b&" * 200),
+        "no mode": asking(hub_mode=""),
+        "another mode": asking(hub_mode="denied"),
+        "no topic": asking(hub_topic=""),
+        "no callback": asking(hub_callback=""),
+        "a callback given twice": asking(more=(("hub.callback", "https://other.example/"),)),
+        "a topic of somebody else": asking(hub_topic="https://news.example/feed.atom"),
+        "a page of ours that is no feed": asking(hub_topic=room.context.settings.server.public_url),
+        "a feed that does not exist": asking(hub_topic=f"{room.context.settings.sites[0].feeds_base}none.atom"),
+        "a topic with a query": asking(hub_topic=f"{room.context.settings.sites[0].feeds_base}all.atom?x"),
+        "a lease of -1": asking(hub_lease_seconds="-1"),
+        "a lease of 0": asking(hub_lease_seconds="0"),
+        "a lease that is no number": asking(hub_lease_seconds="1e9"),
+        "a lease in other digits": asking(hub_lease_seconds="\u0661\u0662\u0663\u0664"),
+        "a secret of 200 bytes": asking(hub_secret="x" * 200),
+        "a secret of 300 bytes": asking(hub_secret="\u20ac" * 100),
+        "a fragment": asking(hub_callback="https://reader.example.org/#told"),
+        "an empty fragment": asking(hub_callback="https://reader.example.org/#"),
+        "a user name": asking(hub_callback="https://u:p@reader.example.org/"),
+        "a user name that looks like a host": asking(hub_callback="https://reader.example.org@127.0.0.1/"),
+        "line ends": asking(hub_callback="https://reader.example.org/\r\nx: 1"),
+        "a line end in the topic": asking(hub_topic="https://reader.example.org/\n"),
+        "a tab in the host": asking(hub_callback="https://reader\t.example.org/"),
+        "a NUL": asking(hub_callback="https://reader.example.org/\0"),
+        "a blank": asking(hub_callback="https://reader.example.org/a b"),
+        "letters beyond ASCII": asking(hub_callback="https://r\u00e9ader.example.org/"),
+        "digits that look like an address": asking(hub_callback="http://\uff11\uff12\uff17.1/"),
+        "a long callback": asking(hub_callback="https://reader.example.org/" + "x" * 2000),
+        "another scheme": asking(hub_callback="ftp://reader.example.org/"),
+        "a file": asking(hub_callback="file:///etc/passwd"),
+        "no host": asking(hub_callback="https:///x"),
+        "another port": asking(hub_callback="https://reader.example.org:8080/"),
+        "a port that is none": asking(hub_callback="https://reader.example.org:99999/"),
+        "an end of what never began": asking(hub_mode="unsubscribe"),
+        "news of what is not ours": asking(hub_mode="publish", hub_topic="https://news.example/feed.atom"),
+        "news of nothing": asking(hub_mode="publish", hub_topic=""),
+        "the console's token": Asking("", (("authorization", f"Bearer {token}"), ("content-type", "application/json")), b"{}"),
+        **{f"a callback at {host}": asking(hub_callback=f"http://{host}/x") for host in PRIVATE},
+        **{f"a form of another kind: {form}": asking(form=form) for form in (*FORMS[1:], "application/json", "")},
+    }
+
+
+def _accepted_by_the_hub(room: Newsroom, client: TestClient) -> dict[str, Any]:
+    """A good one: who (the callback), what, of what (the topic) and when, as the ledger keeps it, before anybody was asked."""
+    answer = client.post("/hub", content=urlencode(_asked_of_the_hub(room)).encode(), headers={"content-type": FORMS[0]})
+    assert answer.status_code == 202
+    with room.context.ledger.read() as tx:
+        row = tx.first(select(t.subscriptions))
+    assert row.state == "asked"
+    return {"who": row.callback, "what": row.asked, "target": row.topic, "when": row.changed_at}
+
+
 @dataclass(frozen=True, slots=True)
 class Mutating:
     """An address that changes something: how it is asked, all that it must refuse, and a good request with the trace it leaves."""
@@ -129,6 +216,8 @@ class Mutating:
     forged: Callable[[Newsroom, str], Mapping[str, Asking]]
     accepted: Callable[[Newsroom, TestClient], dict[str, Any]]
     trace: Mapping[str, str]
+    refuses: frozenset[int] = frozenset({401, 415})
+    in_words: str = "application/problem+json"
 
 
 MUTATING: dict[tuple[str, str], Mutating] = {
@@ -137,6 +226,14 @@ MUTATING: dict[tuple[str, str], Mutating] = {
         _forged_webhooks,
         _accepted_webhook,
         {"who": "newsroom", "what": "article.withdrawn", "target": "a-1"},
+    ),
+    ("POST", "/hub"): Mutating(
+        "/hub",
+        _refused_by_the_hub,
+        _accepted_by_the_hub,
+        {"who": CALLBACK, "what": "subscribe", "target": "http://127.0.0.1:8499/demo/feeds/all.atom"},
+        frozenset({400, 404, 415}),
+        "text/plain; charset=utf-8",  # W3C WebSub section 5.2
     ),
 }
 """(method, route) → what is asked of it here. What leaves no event leaves a row of the audit (`duties.note`)."""
@@ -157,8 +254,9 @@ def test_the_forged_are_refused_and_nothing_has_changed(room: Newsroom, client: 
     assert len(forged) > 15
     for name, asking in forged.items():
         answer = client.request(key[0], what.path + asking.query, headers=dict(asking.headers), content=asking.body)
-        assert answer.status_code in {401, 415}, (name, answer.status_code)
-        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.status_code in what.refuses, (name, answer.status_code)
+        assert answer.headers["content-type"] == what.in_words
+        assert len(answer.text) > 20, name
         assert token not in answer.text
     assert databases.rows(room.context.ledger) == before
     room.drain()
@@ -172,6 +270,37 @@ def test_what_is_accepted_leaves_who_what_of_what_and_when(room: Newsroom, clien
     left = MUTATING[key].accepted(room, client)
     assert {name: left[name] for name in ("who", "what", "target")} == MUTATING[key].trace
     assert when <= left["when"] <= when + timedelta(seconds=1)  # by the set clock, which stands but for microseconds
+
+
+def test_a_subscription_that_nobody_confirms_changes_nothing(tmp_path: Path) -> None:
+    """It is asked about once; what its subscriber had before goes on as it was, and a callback that knows of nothing is told nothing."""
+    from tests.conftest import CONFIG
+
+    with Subscriber() as reader:
+        room = open_newsroom(tmp_path, "sqlite://", CONFIG.replace("port = 8499", f'port = 8499\nallow_hosts = ["{reader.authority}"]'))
+        topic = f"{room.context.settings.sites[0].feeds_base}all.atom"
+        room.send("published", article())
+        drain(room.context)
+        had, stranger = reader.make(topic, secret="the first"), reader.make(topic)
+        stranger.confirms = False
+
+        def ask(client: TestClient, made: Subscription, secret: str) -> None:
+            body = urlencode(_asked_of_the_hub(room, hub_topic=topic, hub_callback=made.callback, hub_secret=secret)).encode()
+            assert client.post("/hub", content=body, headers={"content-type": FORMS[0]}).status_code == 202
+            drain(room.context, [Nudge(Step.HUB)])
+            assert room.context.crew.idle(30)
+
+        with TestClient(make_app(room.context, lambda _n: None)) as app:
+            ask(app, had, "the first")
+            had.confirms = False
+            ask(app, had, "the secret of somebody else")
+            ask(app, stranger, "")
+        room.send("published", article(id="a-2"))
+        drain(room.context)
+        assert room.context.crew.idle(30)
+        assert [told.counts for told in had.told] == [True]
+        assert stranger.told == []
+        room.context.close()
 
 
 def test_a_source_without_secrets_or_switched_off_takes_nothing(tmp_path: Path) -> None:
@@ -247,7 +376,10 @@ def test_no_address_takes_a_method_it_does_not_name(room: Newsroom, client: Test
     assert databases.rows(room.context.ledger) == before
 
 
-NEEDS_TOKEN = {"/api/v1/articles", "/api/v1/articles/{article:path}", "/api/v1/outlets", "/api/v1/deliveries", "/api/v1/rejections"}
+NEEDS_TOKEN = {
+    "/api/v1/articles", "/api/v1/articles/{article:path}", "/api/v1/outlets", "/api/v1/deliveries", "/api/v1/rejections",
+    "/api/v1/subscriptions",
+}  # fmt: skip
 PUBLIC = {
     "/events/{event_id}", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/", "/static/examples/{file}",
     "/mirrors/{site}/{mirror}/{path:path}", "/{site}/feeds/{file}", "/{site}/shares/{article:path}.json",

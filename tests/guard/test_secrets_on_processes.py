@@ -12,12 +12,14 @@ import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import psutil
 import pytest
 from sqlalchemy import create_engine, text
 
 from pipeline.cli.start import free_port
+from pipeline.ledger import subscriptions
 from tests.guard import canaries
 from tests.guard.watched_run import Watched, story, watched_run
 from tests.support.running import fresh_database
@@ -44,7 +46,7 @@ GETS = [
     "/demo/feeds/all.atom",
 ]
 GETS += ["/mirrors/demo/here/", "/mirrors/demo/here/robots.txt", "/demo/shares/a-1.json", "/nothing/at/all"]
-GUARDED = ["articles", "articles/a-1", "outlets", "deliveries", "rejections"]
+GUARDED = ["articles", "articles/a-1", "outlets", "deliveries", "rejections", "subscriptions"]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def life(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> Iter
     with fresh_database(postgres_server) as url:
         with watched_run(tmp_path_factory.mktemp("watched"), url) as run:
             for chapter in (
-                good_webhooks, bad_webhooks, readers, a_worker_crashes, the_broker_goes_and_comes_back, a_worker_is_killed,
+                good_webhooks, bad_webhooks, subscribers, readers, a_worker_crashes, the_broker_goes_and_comes_back, a_worker_is_killed,
                 verbs, things_out_of_reach,
             ):  # fmt: skip
                 chapter(run)
@@ -93,6 +95,31 @@ def bad_webhooks(run: Watched) -> None:
     assert run.ask("once", "POST", "/webhooks/newsroom", body, once) == 202
     other = {**run.signed(body + b" "), "webhook-id": once["webhook-id"], "webhook-timestamp": once["webhook-timestamp"]}
     assert run.ask("same id", "POST", "/webhooks/newsroom", body + b" ", other) == 401
+
+
+def subscribers(run: Watched) -> None:
+    """One whose secret signs what it is told, one that answers 500, one that did not mean it; and requests that are refused."""
+    topic = f"{run.context.settings.sites[0].feeds_base}all.atom"
+    found, secret = run.reader.discover(topic), SENT["a subscriber's secret"]
+    good = run.reader.subscribe(found, secret=secret)
+    bad = run.reader.subscribe(found, secret=secret, query="?x=1")
+    bad.answers = [500]
+    other = run.reader.make(topic, secret=secret)
+    other.confirms = False
+    run.reader.request(found, other, "subscribe")
+    run.until(lambda: _states(run) == {"active": 2, "refused": 1})
+    assert run.send("updated", story("a-1", headline="Told to subscribers")) == 202
+    run.until(lambda: good.heard and bad.told)
+    for name, fields in {"long": {"hub.secret": secret * 9}, "nowhere": {"hub.topic": "http://x.example/"}, "twice": {}}.items():
+        asked = {"hub.mode": "subscribe", "hub.topic": topic, "hub.callback": good.callback, "hub.secret": secret, **fields}
+        body = urlencode([*asked.items(), *([("hub.secret", secret)] if name == "twice" else [])]).encode()
+        assert run.ask(f"hub {name}", "POST", "/hub", body, {"content-type": "application/x-www-form-urlencoded"}) in {400, 404}
+    run.sent_signatures += [told.headers["x-hub-signature"].partition("=")[2] for told in (*good.heard, *bad.heard)]
+
+
+def _states(run: Watched) -> dict[str, int]:
+    with run.context.ledger.read() as tx:
+        return dict(subscriptions.by_state(tx))
 
 
 def readers(run: Watched, when: str = "first") -> None:
@@ -205,6 +232,7 @@ WORDS = {
     "up.out": ["Pressrun is ready at"],
     "table attempts": ["401", "500", "307", "no valid token", "***"],
     "table bodies": ["bad", "a-4"],
+    "table subscriptions": ["it answered 500", "active", "gAAAA"],
     "good/": ["About a-4"],
     "origin/": ["About a-4"],
     "command lines": ["pipeline.web", "celery", "craft@", "reach@", "publish"],

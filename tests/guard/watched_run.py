@@ -35,6 +35,7 @@ from tests.guard.databases import everything
 from tests.guard.echo_server import EchoServer
 from tests.guard.password_broker import PasswordBroker
 from tests.support.put_server import PutServer
+from tests.support.subscriber import Subscriber
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,6 +53,10 @@ port = @PORT@
 allow_hosts = @HOSTS@
 [limits]
 circuit_seconds = 1
+[hub]
+keys = ["file:secrets/hub"]
+[retries]
+hub = [1]
 [sources.newsroom]
 site = "demo"
 secrets = ["file:secrets/newsroom", "env:CANARY_SECOND"]
@@ -79,6 +84,7 @@ class Watched:
     context: Context
     secrets: dict[str, str]
     process: subprocess.Popen[bytes]
+    reader: Subscriber
     places: dict[str, bytes] = field(default_factory=dict)
     sent_signatures: list[str] = field(default_factory=list)
     statuses: dict[str, int] = field(default_factory=dict)
@@ -167,18 +173,19 @@ def watched_run(folder: Path, postgres: str) -> Iterator[Watched]:
         patch.setattr(secrecy, "_known", set())
         good = stack.enter_context(PutServer(folder / "good", canaries.BEARER))
         echoing = {f"echo{status}": stack.enter_context(EchoServer(status)) for status in (307, 401, 500)}
+        reader = stack.enter_context(Subscriber())
         broker = stack.enter_context(PasswordBroker(folder / "broker", canaries.CORES["/broker"] + '/@"s'))
         secrets = _secrets(folder, postgres, broker)
         for name in ENVIRONMENT:
             patch.delenv(name, raising=False)
         for name, value in secrets.items():
             patch.setenv(name, value)
-        config = _configured(folder, good, echoing)
+        config = _configured(folder, good, echoing, reader)
         given = {**environment(), **secrets}
         with (folder / "up.out").open("wb") as out, (folder / "up.err").open("wb") as err:
             command = [sys.executable, "-c", "from pipeline.cli import main; main()", "up"]
             process = subprocess.Popen(command, cwd=folder, env=given, stdout=out, stderr=err)
-        run = Watched(folder, broker, open_context(config), secrets, process)
+        run = Watched(folder, broker, open_context(config), secrets, process, reader)
         watching = threading.Event()
         commands: set[bytes] = set()
         watcher = threading.Thread(target=_watch_commands, args=(watching, commands))
@@ -202,6 +209,7 @@ def _secrets(folder: Path, postgres: str, broker: PasswordBroker) -> dict[str, s
     """Written where the configuration says: environment variables, and files."""
     (folder / "secrets").mkdir(mode=0o700)
     (folder / "secrets" / "newsroom").write_text(canaries.WEBHOOK_SECRET)
+    (folder / "secrets" / "hub").write_text(canaries.HUB_KEY)
     (folder / "secrets" / "broker").write_text(f"redis://:{canaries.BROKER_PASSWORD}@127.0.0.1:{broker.port}/0")
     return {
         "CANARY_DATABASE": postgres.replace("postgres:@", f"postgres:{canaries.DATABASE_PASSWORD}@"),
@@ -212,8 +220,8 @@ def _secrets(folder: Path, postgres: str, broker: PasswordBroker) -> dict[str, s
     }
 
 
-def _configured(folder: Path, good: PutServer, echoing: dict[str, EchoServer]) -> Path:
-    hosts = [good.authority, *(server.authority for server in echoing.values()), "127.0.0.1:1"]
+def _configured(folder: Path, good: PutServer, echoing: dict[str, EchoServer], reader: Subscriber) -> Path:
+    hosts = [good.authority, *(server.authority for server in echoing.values()), "127.0.0.1:1", reader.authority]
     text = _CONFIG.replace("@PORT@", str(free_port(0))).replace("@HOSTS@", json.dumps(hosts))
     mirrors = {"good": (good.url, "BEARER"), "deaf": ("http://127.0.0.1:1/", "BEARER")}
     mirrors |= {name: (server.url, "BASIC" if name == "echo401" else "BEARER") for name, server in echoing.items()}

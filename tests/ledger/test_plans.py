@@ -173,6 +173,7 @@ def web(room: Newsroom, explainer: Explainer) -> None:
         "/api/v1/outlets": "",
         "/api/v1/deliveries": "/api/v1/deliveries?state=failed",
         "/api/v1/rejections": "",
+        "/api/v1/subscriptions": "",
         "/healthz": "",
         "/readyz": "",
         "/metrics": "",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from tests.support.fronts import Front
 
-HUB_IN_THE_APP = False
+HUB_IN_THE_APP = True
 """Whether the app names the hub in a header of its own: until then only the servers in front must."""
 
 UNPACK = {"identity": bytes, "gzip": gzip.decompress, "br": brotli.decompress}
