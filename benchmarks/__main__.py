@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchmarks import accept, archive, floors, pages, polls, report, scale, steady, throughput, visible
+from benchmarks import accept, archive, floors, hub, pages, polls, report, scale, steady, throughput, visible
 from benchmarks.measuring import FULL, QUICK
 from benchmarks.stack import StackError
 
@@ -33,6 +33,7 @@ LETTERS = {
     "h": "scale",
     "i": "pages",
     "j": "polls",
+    "k": "hub",
 }
 
 
@@ -73,6 +74,10 @@ def _polls(results: Results, sizes: Sizes) -> Results:
     return replace(results, polls=polls.measure(sizes))
 
 
+def _hub(results: Results, sizes: Sizes) -> Results:
+    return replace(results, hub=hub.measure(sizes))
+
+
 MEASURES: dict[str, Callable[[Results, Sizes], Results]] = {
     "accept": _accept,
     "visible": _visible,
@@ -81,6 +86,7 @@ MEASURES: dict[str, Callable[[Results, Sizes], Results]] = {
     "archive": _archive,
     "scale": _scale,
     "pages": _pages,
+    "hub": _hub,
     "floors": _floors,
     "polls": _polls,
 }

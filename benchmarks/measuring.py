@@ -31,6 +31,8 @@ class Sizes:
     messages: int
     naive: int
     poll_seconds: int
+    subscribers: int
+    changes: int
 
 
 FULL = Sizes(
@@ -50,6 +52,8 @@ FULL = Sizes(
     messages=5_000,
     naive=100,
     poll_seconds=8,
+    subscribers=1_000,
+    changes=3,
 )
 QUICK = Sizes(
     webhooks=500,
@@ -68,6 +72,8 @@ QUICK = Sizes(
     messages=1_000,
     naive=25,
     poll_seconds=2,
+    subscribers=200,
+    changes=2,
 )
 
 

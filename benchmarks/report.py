@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from benchmarks.measuring import percentile
 from benchmarks.stack import OUTLETS
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from benchmarks.accept import Accept, Rate
     from benchmarks.archive import Archive
     from benchmarks.floors import Floors
+    from benchmarks.hub import Hub
     from benchmarks.memory import Memory
     from benchmarks.pages import Pages
     from benchmarks.polls import Polls
@@ -34,6 +36,7 @@ TIMES_NAIVE, PER_SECOND = 20.0, 300.0  # articles
 ARCHIVE_RATIO = 1.1
 MEMORY_MEGABYTES = 350.0
 TIMES_NGINX = 0.25
+HUB_P99 = 2.0  # seconds
 PACKAGES = ("celery", "kombu", "redis", "sqlalchemy", "starlette", "uvicorn", "feedgen", "lxml", "nh3")
 
 
@@ -70,6 +73,7 @@ class Results:
     memory: Memory | None = None
     floors: Floors | None = None
     polls: Polls | None = None
+    hub: Hub | None = None
 
 
 def lines(results: Results) -> list[Line]:
@@ -87,8 +91,8 @@ def lines(results: Results) -> list[Line]:
         made += _archive(results.archive)
     if results.scale:
         made += _scale(results.scale)
-    if results.pages:
-        made += _pages(results.pages)
+    made += _pages(results.pages) if results.pages else ()
+    made += _hub(results.hub) if results.hub else ()
     if results.memory:
         made += _memory(results.memory)
     if results.floors:
@@ -192,6 +196,18 @@ def _pages(found: Pages) -> Iterator[Line]:
     yield Line("pages", "CPU to read and write a page's bytes and no more", found.floor, "ms")
     yield Line("pages", "the most memory of this process, before", found.memory_before, "MB")
     yield Line("pages", "the most memory, after", found.memory_after, "MB")
+
+
+def _hub(found: Hub) -> Iterator[Line]:
+    who = f"{found.subscribers:,} subscribers ({found.dead} dead, {found.slow} slow)"
+    yield Line("hub", f"{who}: until all were verified", found.subscribed, "s")
+    for number, seconds in enumerate(found.seconds, start=1):
+        yield Line("hub", f"change {number}, from the webhook until a living one has it, p50", percentile(seconds, 0.5), "s")
+        yield Line("hub", f"change {number}, from the webhook until a living one has it, p99", percentile(seconds, 0.99), "s", HUB_P99)
+    yield Line("hub", "as many told by bare threads", found.floor, "s")
+    yield Line("hub", "requests a subscriber and change, verifications left out", found.told, "")
+    yield Line("hub", "CPU of the worker, a living subscriber and change", 1000 * found.cpu / found.changes / len(found.seconds[0]), "ms")
+    yield Line("hub", f"memory of the worker, a document of {found.document // 1000} kB", found.memory, "MB")
 
 
 def _memory(found: Memory) -> Iterator[Line]:

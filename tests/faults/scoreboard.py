@@ -40,9 +40,10 @@ NAMES = {
     "FT16": "split brain",
     "FT17": "long outage",
     "FT18": "soak",
+    "FT19": "hub",
     "FT20": "slow loris",
 }
-"""Each test of the scoreboard, as `pytest.mark.fault` names it. FT19, the hub's, comes with the hub."""
+"""Each test of the scoreboard, as `pytest.mark.fault` names it."""
 
 
 @dataclass(frozen=True, slots=True)
