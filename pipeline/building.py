@@ -185,6 +185,15 @@ class Builder:
                 made.append(Document(self._path(fmt, INDEX), fmt.media_type, fmt.index(urls)))
         return made
 
+    def makes(self, feed: Feed, path: str) -> bool:
+        """Whether a feed has such a document: in one of its formats, and no archive page where it has none."""
+        formats = formats_of(feed)
+        own = {self._path(fmt, name) for fmt in formats for name in (feed.name, INDEX)}
+        pages = [fmt for fmt in formats if fmt.archived and feed.page_size]
+        return path in own or any(
+            path.startswith(f"{self._base.root}{fmt.folder}/{feed.name}-") and path.endswith(f".{fmt.extension}") for fmt in pages
+        )
+
     def _path(self, fmt: Format, name: str) -> str:
         return f"{self._base.root}{fmt.folder}/{name}.{fmt.extension}"
 

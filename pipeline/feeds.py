@@ -17,6 +17,7 @@ from pipeline.model.document import Document, DocumentStatus
 from pipeline.model.errors import Permanent, PressrunError, Transient
 from pipeline.model.run import Nudge, Run, Step
 from pipeline.model.settings import Kind
+from pipeline.windows import PAGES_A_RUN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 LIMIT = 5.0
 MOST = 1000
+TRIES = 4  # to find out how many large articles a page takes
 
 
 @dataclass(slots=True)
@@ -47,6 +49,9 @@ class Made:
     left_out: dict[int, str] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     updated: datetime | None = None
+    live_shown: frozenset[int] = frozenset()
+    too_much: int = 0  # entries the live document had no room for
+    largest: int = 0  # bytes of an archive page's largest document
 
     def take(self, built: Built, updated: datetime, page: str | None) -> None:
         """Add an edition."""
@@ -78,24 +83,55 @@ def _bring(context: Context, lease: Lease, site: Site, feed: Feed, told: dict[st
 
 def _build(context: Context, lease: Lease, site: Site, feed: Feed, told: dict[str, None], *, leave_struck: bool) -> tuple[int, bool]:
     builder = building.Builder(context, site, building.origin_base(site), lease.touch)
-    rows = _read(context, lease, feed, builder, leave_struck=leave_struck)
-    made, too_much = _make(lease, feed, builder, rows)
-    if too_much and feed.page_size:
-        rows = _read(context, lease, feed, builder, leave_struck=leave_struck, leave=too_much)
-        made, _ = _make(lease, feed, builder, rows)
+    rows, made = _fitting(context, lease, feed, builder, leave_struck=leave_struck)
     for article, reason in made.left_out.items():
         metrics.alerts.labels("entry left out").inc()
         context.log.error("entry left out", outlet=lease.key, article=article, outcome=reason)
     changed: list[tuple[Document, datetime]] = []
     try:
+        changed += _end_strays(context, lease, builder, feed, rows)
         if made.faults:
             message = f"The feed contract is not met, the last good documents stay: {'; '.join(made.faults)}"
             raise Permanent(message)
+        _reserve(context, lease, made)
         _store(context, lease, made.documents, rows.known, changed)
     except (OSError, Transient, Permanent) as error:
         _fail(context, lease, rows.due, error, [documents.Stored(d, when, as_of=rows.work.window.as_of) for d, when in changed])
         return 0, rows.struck
     return _settle(context, lease, feed, site, rows, made, changed, told), rows.struck
+
+
+def _fitting(context: Context, lease: Lease, feed: Feed, builder: building.Builder, *, leave_struck: bool) -> tuple[Rows, Made]:
+    """What the run read and made. Of large articles fewer go to a page, and half of them leave at once, not one at each publish."""
+    leave, bound = 0, feed.window_max_bytes
+    for _ in range(TRIES):
+        rows = _read(context, lease, feed, builder, leave_struck=leave_struck, leave=leave)
+        made = _make(lease, feed, builder, rows)
+        if not feed.page_size or not (made.too_much or made.largest > bound):
+            break
+        fits = len(made.live_shown) if made.too_much else feed.page_size
+        size = min(feed.page_size, fits, int(feed.page_size * bound / max(made.largest, bound)))
+        feed = replace(feed, page_size=max(1, size))
+        leave = max(leave, made.too_much + len(made.live_shown) // 2) if made.too_much else leave
+    return rows, made
+
+
+def _end_strays(context: Context, lease: Lease, builder: building.Builder, feed: Feed, rows: Rows) -> list[tuple[Document, datetime]]:
+    """After a change of the configuration: documents of formats and pages the feed no longer has stand no more."""
+    stray = [row for row in rows.strays if not builder.makes(feed, row.path)]
+    for row in stray:
+        for suffix in ("", *TWINS):
+            context.origin(lease.key).delete(row.path + suffix, lease.hold.fence)
+    return [(Document(row.path, row.media_type, b"", DocumentStatus.GONE), rows.now) for row in stray]
+
+
+def _reserve(context: Context, lease: Lease, made: Made) -> None:
+    """Say which archive pages will be put, before the first byte: whatever stops this run, the next one writes them again."""
+    if made.pages:
+        with context.ledger.write() as tx:
+            archives.put(tx, lease.key, made.pages)
+            archives.write_again(tx, lease.key, [page.name for page in made.pages])
+            lease.guard(tx)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +143,7 @@ class Rows:
     known: Mapping[str, Row[Any]]
     now: datetime
     struck: bool
+    strays: tuple[Row[Any], ...] = ()
 
 
 def _read(context: Context, lease: Lease, feed: Feed, builder: building.Builder, *, leave_struck: bool, leave: int = 0) -> Rows:
@@ -114,26 +151,29 @@ def _read(context: Context, lease: Lease, feed: Feed, builder: building.Builder,
         due = deliveries.due(tx, lease.key, MOST)
         struck = {d.article_id for d in due if d.strikes} if leave_struck else set()
         due = tuple(d for d in due if d.article_id not in struck)
-        work = paging.read(tx, lease.key, feed, due, struck, leave)
+        most = 1 if lease.hold.careful else PAGES_A_RUN
+        work = paging.read(tx, lease.key, feed, due, struck, leave=leave, most=most)
         builder.load(tx, feed, work.shown)
         names = [feed.name, building.INDEX, *(edition.name for _, edition in work.pages)]
         known = documents.known(tx, lease.key, [path for name in names for path in builder.paths(feed, name)])
-        return Rows(due, work, known, tx.now, bool(struck))
+        strays = documents.standing(tx, lease.key) if lease.hold.reshaped else []
+        return Rows(due, work, known, tx.now, bool(struck), tuple(strays))
 
 
-def _make(lease: Lease, feed: Feed, builder: building.Builder, rows: Rows) -> tuple[Made, int]:
-    """Everything this run is to store; how many entries of the live document found no room in it."""
+def _make(lease: Lease, feed: Feed, builder: building.Builder, rows: Rows) -> Made:
+    """Everything this run is to store."""
     made = Made()
     for page, edition in rows.work.pages:
         built, updated = _page(feed, builder, edition, page.changed_at, rows)
         made.take(built, updated, page.name)
+        made.largest = max([made.largest, *(document.size for document in built.documents)])
         made.pages.append(paging.changed_at(page, updated))
     live, made.updated = _live(lease, feed, builder, rows)
     made.take(live, made.updated, None)
-    made.live = live.documents
+    made.live, made.live_shown, made.too_much = live.documents, live.shown, live.too_much
     pages = [(paging.page_name(feed, page.name), page.changed_at) for page in (*made.pages[::-1], *rows.work.listed)]
     made.documents += [(document, made.updated) for document in builder.index(feed, [(feed.name, made.updated), *pages])]
-    return made, live.too_much
+    return made
 
 
 def _page(feed: Feed, builder: building.Builder, edition: Edition, changed_at: datetime, rows: Rows) -> tuple[Built, datetime]:
@@ -204,17 +244,21 @@ def _settle(
     left_out, due, work = made.left_out, rows.due, rows.work
     good = [settled for d in due if d.article_id not in left_out and (settled := _settled(feed, site, work, made, d)) is not None]
     with context.ledger.write() as tx:
+        if made.pages:  # whose entries are locked here, too: all in the order of a plan
+            documents.lock_deliveries(tx, lease.key, {d.article_id for d in due} | {a for a, at in made.places.items() if at})
         deliveries.settle(tx, lease.key, good)
         for page in made.pages:
-            url = f"{site.base(feed.folder)}{paging.page_name(feed, page.name)}.{building.formats_of(feed)[0].extension}"
-            deliveries.put_on_page(tx, lease.key, page.name, url, {a for a, at in made.places.items() if at == page.name} - work.waiting)
+            on_it = {a for a, at in made.places.items() if at == page.name} - work.waiting
+            deliveries.put_on_page(tx, lease.key, page.name, _url(feed, site, page.name), on_it)
         lease.hasten(tx)
         deliveries.fail(tx, lease.key, [Failure(d, "left out", left_out[d.article_id], None) for d in due if d.article_id in left_out])
+        deliveries.left_out(tx, lease.key, {a: why for a, why in left_out.items() if a not in {d.article_id for d in due}})
         deliveries.record(
             tx, lease.key, [(s.due.article_id, 0, "settled", "") for s in good if s.due.attempts or lease.hold.circuit_failures]
         )
         documents.put(tx, lease.key, [documents.Stored(d, updated, as_of=work.window.as_of) for d, updated in changed])
         archives.put(tx, lease.key, made.pages)
+        archives.write_again(tx, lease.key, sorted(work.late | {at for a, at in made.places.items() if at and a in work.waiting}))
         now_live = {site.base(feed.folder) + d.path.rpartition("/")[2]: d for d, _ in changed if d in made.live}
         documents.topics(tx, lease.key, now_live, made.updated or tx.now)
         if subscriptions.anybody(tx, now_live):
@@ -223,9 +267,10 @@ def _settle(
             topics.nobody(tx, now_live)
         lease.worked(tx)
         # The outlet's row comes last, as in a plan; a lost fence rolls all of this back.
-        done = {} if work.left else {"held_seq": lease.hold.wanted_seq}
-        lease.guard(tx, **done, changed_at=made.updated, next_edge_at=work.window.next_edge, suspect=None)
+        held = lease.hold.wanted_seq - work.left
+        lease.guard(tx, held_seq=held, changed_at=made.updated, next_edge_at=work.window.next_edge, suspect=None, reshaped=False)
         now = tx.now
+    lease.hold = replace(lease.hold, changed_at=made.updated, reshaped=False)
     _measure(lease.key, good, left_out, now)
     return len(good) + len(left_out)
 
@@ -234,15 +279,18 @@ def _settled(feed: Feed, site: Site, work: Work, made: Made, due: Due) -> Settle
     """Where the delivery stands now; None where its page is left to the next run."""
     if due.article_id in work.waiting:
         return None
-    extension = building.formats_of(feed)[0].extension
-    base = site.base(feed.folder)
     if not due.present:
-        return Settled(due, GONE, f"{base}{feed.name}.{extension}", due.page)
+        return Settled(due, GONE, _url(feed, site), due.page)
     if due.article_id in made.places:
         page = made.places[due.article_id]
-        name = paging.page_name(feed, page) if page else feed.name
-        return Settled(due, PAGE if page else LIVE, f"{base}{name}.{extension}", page)
-    return None if feed.page_size else Settled(due, BEYOND, f"{base}{feed.name}.{extension}")
+        return Settled(due, PAGE if page else LIVE, _url(feed, site, page), page)
+    return None if feed.page_size else Settled(due, BEYOND, _url(feed, site))
+
+
+def _url(feed: Feed, site: Site, page: str | None = None) -> str:
+    """Where readers find an article of the live document, or of an archive page: in the first format that has such a thing."""
+    fmt = next(f for f in building.formats_of(feed) if f.archived or not page)
+    return f"{site.base(feed.folder)}{paging.page_name(feed, page) if page else feed.name}.{fmt.extension}"
 
 
 def _measure(key: str, good: Sequence[Settled], left_out: Mapping[int, str], now: datetime) -> None:
@@ -282,7 +330,7 @@ def _close(context: Context, lease: Lease, site: Site, feed: Feed) -> int:
     """A feed that is closed, or has another name now: none of its documents stands, and who asks for one is told 410, or where to go."""
     with context.ledger.read() as tx:
         due = deliveries.due(tx, lease.key, MOST)
-        rows = documents.standing(tx, lease.key, MOST)
+        rows = documents.not_ended(tx, lease.key, MOST, moved=bool(feed.moved_to), base=f"{site.base(feed.folder)}{feed.moved_to}.")
     backend = context.origin(lease.key)
     ended = []
     try:
@@ -302,6 +350,6 @@ def _close(context: Context, lease: Lease, site: Site, feed: Feed) -> int:
         lease.hasten(tx)
         documents.put(tx, lease.key, [documents.Stored(d, tx.now) for d in ended])
         lease.worked(tx)
-        done = {"held_seq": lease.hold.wanted_seq} if len(rows) < MOST else {}
-        lease.guard(tx, **done, changed_at=tx.now, next_edge_at=None, suspect=None)
+        held = lease.hold.wanted_seq - (len(rows) == MOST)
+        lease.guard(tx, held_seq=held, changed_at=tx.now, next_edge_at=None, suspect=None, reshaped=False)
     return len(due)

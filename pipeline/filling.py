@@ -36,24 +36,24 @@ def _one_portion(context: Context) -> str:
         found = filling.to_fill(tx, sites)
         if found is None:
             return ""
-        key, below = found
-        standing, last = filling.standing(tx, sites[key].name, below, PORTION)
+        site = sites[found.outlet]
+        standing, last = filling.standing(tx, site.name, found.below, PORTION)
         now = tx.now
     lines = [
         line
         for article in standing
         for line in planning.lines(
-            sites[key],
-            from_stored(article.content),
+            site,
+            from_stored(article.content) if article.content is not None else None,
             article_id=article.article_id,
             revision=article.revision,
             number=article.number,
             sort_at=article.published_at,
             wanted_at=now,
         )
-        if line.outlet == key
+        if line.outlet == found.outlet
     ]
     with context.ledger.write(shown=True) as tx:
         deliveries.plan(tx, lines, again=True)
-        filling.went_on(tx, key, below, last)
-    return key
+        filling.went_on(tx, found, last)
+    return found.outlet

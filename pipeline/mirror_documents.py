@@ -33,7 +33,7 @@ HTML = "text/html; charset=utf-8"
 TEXT = "text/plain; charset=utf-8"
 MARKER = ".gone"  # beside a page that was withdrawn: who serves the folder answers 410
 FOLDER = "feeds"
-READERS = frozenset({"rss", "atom", "json"})
+READERS = ("rss", "atom", "json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +204,11 @@ def _says_otherwise(document: Document, row: Row[Any] | None) -> bool:
 
 
 def feeds_of(site: Site) -> list[Feed]:
-    """The feeds a mirror has, in the formats that feed readers take: their windows, for what is older stands at the origin."""
-    shown = [replace(f, formats=tuple(name for name in f.formats if name in READERS)) for f in site.feeds if not f.closed]
-    return [feed for feed in shown if feed.formats]
+    """The feeds a mirror has, always in the formats that feed readers take: their windows, for what is older stands at the origin.
+
+    A closed one stays there without entries.
+    """
+    return [replace(feed, formats=READERS) for feed in site.feeds if feed.folder == FOLDER]
 
 
 def frame(site: Site, mirror: Mirror) -> PageFrame:
@@ -218,6 +220,7 @@ def frame(site: Site, mirror: Mirror) -> PageFrame:
             fmt.media_type.partition(";")[0],
         )
         for feed in feeds_of(site)
+        if not feed.closed
         for fmt in building.formats_of(feed)
     ]
     addresses = dict.fromkeys([site.home_url, *(m.base_url for m in site.mirrors if not m.closed), *site.alternates])

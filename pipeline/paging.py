@@ -39,6 +39,7 @@ class Work:
     pages     archive pages to write, with what stands on each; the first ones have never been written
     waiting   articles whose page is left to the next run
     left      whether pages are left to the next run
+    late      pages that more came to than this run takes: they are to be written again
     listed    every page (name, last change) but those to write, the newest first; only for feeds that are asked to list them
     """
 
@@ -48,6 +49,7 @@ class Work:
     waiting: frozenset[int] = frozenset()
     left: bool = False
     listed: tuple[Page, ...] = ()
+    late: frozenset[str] = frozenset()
 
     def live(self, feed: Feed) -> Edition:
         """The live document."""
@@ -70,18 +72,20 @@ def page_of(path: str) -> str | None:
     return found[1] if found else None
 
 
-def read(tx: Tx, key: str, feed: Feed, due: Sequence[Due], without: Collection[int] = (), leave: int = 0) -> Work:
-    """What is to be made of a feed now, without these articles; `leave` as `windows.cut` has it."""
+def read(
+    tx: Tx, key: str, feed: Feed, due: Sequence[Due], without: Collection[int] = (), *, leave: int = 0, most: int = PAGES_A_RUN
+) -> Work:
+    """What is to be made of a feed now, without these articles, on about `most` pages; `leave` as `windows.cut` has it."""
     if not feed.page_size:
         return Work(building.window(tx, key, feed, without))
-    return _Reading(tx, key, feed, without).work(due, leave)
+    return _Reading(tx, key, feed, without, most).work(due, leave)
 
 
 class _Reading:
     """One look at a feed's rows."""
 
-    def __init__(self, tx: Tx, key: str, feed: Feed, without: Collection[int]) -> None:
-        self._tx, self._key, self._feed, self._without = tx, key, feed, without
+    def __init__(self, tx: Tx, key: str, feed: Feed, without: Collection[int], most: int) -> None:
+        self._tx, self._key, self._feed, self._without, self._most = tx, key, feed, without, most
         self._newest = archives.newest(tx, key)
         self._numbers: Counter[str] = Counter()
         self._pages: list[tuple[Page, Edition]] = []
@@ -94,22 +98,24 @@ class _Reading:
             previous = self._new(shown, previous)
         pages = {article: names for article, names in self._touched(due).items() if names}
         marked = archives.to_write(tx, self._key, PAGES_A_RUN + 1) if self._newest else []
-        asked = list(dict.fromkeys([*(name for names in pages.values() for name in names), *(page.name for page in marked)]))
+        asked = list(dict.fromkeys([*(name for names in pages.values() for name in sorted(names)), *(page.name for page in marked)]))
         found = {page.name: page for page in archives.named(tx, self._key, asked)}
         asked = [name for name in asked if name in found]
-        chosen = asked[: max(1, PAGES_A_RUN - len(closed))]
-        late = {name for name in chosen if not self._again(found[name])}
-        done = set(chosen) - late
+        done, late = set[str](), set[str]()
+        for name in asked:
+            if (done or late) and len(self._pages) >= self._most:
+                break
+            (done if self._again(found[name]) else late).add(name)
         waiting = frozenset(article for article, names in pages.items() if not (names & found.keys()) <= done)
-        left = len(asked) > len(done) or len(closed) == PAGES_A_RUN
-        return Work(window, previous, tuple(self._pages), waiting, left, tuple(self._listed()))
+        left = len(asked) > len(done) or len(closed) == self._most
+        return Work(window, previous, tuple(self._pages), waiting, left, tuple(self._listed()), frozenset(late))
 
     def _window(self, leave: int) -> tuple[Window, tuple[tuple[Shown, ...], ...]]:
         feed = self._feed
-        most = feed.window_max + PAGES_A_RUN * feed.page_size
+        most = feed.window_max + self._most * feed.page_size
         shown = self._stretch(self._newest.end if self._newest else None, None, most + 1)
         more = len(shown) > most
-        cutting = cut(shown[:most], feed, building.floor_to_edge(self._tx.now), more=int(more), leave=leave)
+        cutting = cut(shown[:most], feed, building.floor_to_edge(self._tx.now), more=int(more), leave=leave, most=self._most)
         live: Sequence[Shown] = cutting.live
         if more:  # so many came that the newest are not among them
             rows = deliveries.window(self._tx, self._key, feed.window_max + len(self._without))
@@ -151,7 +157,7 @@ class _Reading:
     def _again(self, page: Page) -> bool:
         """Write a page again; what came late and is too much for it goes on new pages before it. False while more is to come."""
         before = archives.before(self._tx, self._key, page.end)
-        most = PAGES_A_RUN * self._feed.page_size
+        most = self._most * self._feed.page_size
         shown = self._stretch(before.end if before else None, page.end, most + 1)
         previous = before.name if before else ""
         *earlier, own = parts(shown[:most], self._feed)

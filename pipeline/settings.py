@@ -46,6 +46,8 @@ SITEMAPS = (
     # What was published in the last two days and no more: the page named in pipeline.formats.news.
     Feed("news-sitemap", "news sitemap", "", formats=("news",), window=0, window_hours=48, window_max=1000, page_size=0, folder="sitemaps"),
 )
+_FEED = Feed("", "", "")
+_LIKE_A_PAGE = re.compile(r"-[0-9]{4}-[0-9]{2}-[0-9]+$")
 _HTTP_TARGET = re.compile(r"https?://[^/?#@\s]+/([^?#\s]*/)?")
 
 
@@ -159,6 +161,10 @@ def _feed_faults(feeds: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, feed in feeds.items():
         if unknown := [fmt for fmt in feed.get("formats", []) if fmt not in written]:
             yield f"feeds/{name}/formats", f"There is no format {', '.join(unknown)}; expected some of {', '.join(written)}."
+        if _LIKE_A_PAGE.search(name):
+            yield f"feeds/{name}", "A feed may not be called like an archive page of another."
+        if feed.get("window", _FEED.window) > feed.get("window_max", _FEED.window_max):
+            yield f"feeds/{name}/window", f"Expected at most window_max, which is {feed.get('window_max', _FEED.window_max)}."
         if taken[name] > 1:
             yield f"feeds/{name}", "This name is taken: by the sitemaps, or as the former name of a feed."
         if doubled := [old for old in feed.get("former", []) if taken[old] > 1]:
@@ -350,7 +356,9 @@ def _feed(name: str, raw: Mapping[str, Any]) -> Feed:
     del rest["former"]
     formats = tuple(rest["formats"])
     only_films = replace(rules, films=set(formats) == {"roku"})
-    return Feed(name=name, **{**rest, "rules": only_films, "formats": formats, "description": rest["description"] or rest["title"]})
+    size = rest["page_size"] if any(FORMATS[fmt].archived for fmt in formats) else 0
+    told = {"rules": only_films, "formats": formats, "page_size": size, "description": rest["description"] or rest["title"]}
+    return Feed(name=name, **{**rest, **told})
 
 
 def _mirror(site: str, name: str, raw: Mapping[str, Any], public: str, base: Path, data: Path) -> Mirror:

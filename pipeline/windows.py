@@ -58,15 +58,15 @@ class Cut:
     pages: tuple[tuple[Shown, ...], ...]
 
 
-def cut(shown: Sequence[Shown], feed: Feed, as_of: datetime, *, more: int = 0, leave: int = 0) -> Cut:
-    """Decide what leaves. `shown` is all above the newest page, oldest first; `more` newer ones were not read.
+def cut(shown: Sequence[Shown], feed: Feed, as_of: datetime, *, more: int = 0, leave: int = 0, most: int = PAGES_A_RUN) -> Cut:
+    """Decide what leaves, on at most `most` pages. `shown` is all above the newest page, oldest first; `more` newer ones were not read.
 
     leave  so many must go whatever their age: the document would be too large
     """
     recent = as_of - timedelta(hours=feed.window_hours)
     pages: list[tuple[Shown, ...]] = []
     left = tuple(shown)
-    while feed.page_size and len(pages) < PAGES_A_RUN and (page := _next_page(left, feed, recent, more, leave)):
+    while feed.page_size and len(pages) < most and (page := _next_page(left, feed, recent, more, leave)):
         pages.append(page)
         left, leave = left[len(page) :], max(0, leave - len(page))
     return Cut(left[::-1], tuple(pages))

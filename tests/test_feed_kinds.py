@@ -39,14 +39,14 @@ def locs(room: Newsroom, name: str) -> list[str]:
 
 
 def test_a_feed_is_written_in_the_formats_it_names(make_newsroom: Callable[..., Newsroom]) -> None:
-    """And in no other, at a mirror in those of them that readers take."""
+    """And in no other; at a mirror it stands in those that readers take."""
     room = make_newsroom(CONFIG + '[sites.demo.feeds.wire]\ntitle = "Wire"\nformats = ["ninjs", "rss"]\n')
     room.send("published", article())
     room.drain()
     assert {name for name in names(room) if name.startswith("wire")} == {"wire.ninjs.json", "wire.rss"}
     assert json.loads(room.feed("wire", "ninjs.json"))[0]["uri"].endswith("newsroom/a-1")
     mirror = room.context.settings.data / "mirrors/demo/one/feeds"
-    assert {path.name for path in mirror.glob("wire*")} == {"wire.rss"}
+    assert {path.name for path in mirror.glob("wire*")} == {"wire.rss", "wire.atom", "wire.json"}
     (held,) = (o for o in room.status().outlets if o.outlet == "demo/feed:wire")
     assert held.url == "http://127.0.0.1:8499/demo/feeds/wire.ninjs.json"
 

@@ -229,7 +229,8 @@ def _settle() -> Executable:
             next_attempt_at=case((same, cast(null(), Instant)), else_=d.next_attempt_at),
             attempts=case((same, literal(0, Integer)), else_=d.attempts),
             strikes=case((same, literal(0, Integer)), else_=d.strikes),
-            place=bindparam("pl"),
+            # Withdrawn while it was made: that it is to be gone stays said.
+            place=case((or_(same, d.wanted_present), bindparam("pl", type_=Text)), else_=literal(GONE)),
             page=bindparam("pg"),
             url=case((bindparam("u", type_=Text) != "", bindparam("u", type_=Text)), else_=d.url),
         )
@@ -240,7 +241,8 @@ def put_on_page(tx: Tx, outlet: str, page: str, url: str, articles: Collection[i
     """These articles stand on an archive page from now on, also those that nothing is due for; on no other any more."""
     d = t.deliveries.c
     here = and_(d.outlet == outlet, d.article_id.in_(sorted(articles)), or_(d.page.is_(None), d.page != page))
-    tx.run(update(t.deliveries).where(here, d.held_present).values(page=page, place=PAGE, url=url))
+    place = case((d.wanted_present, literal(PAGE)), else_=d.place)
+    tx.run(update(t.deliveries).where(here).values(page=page, place=place, url=case((d.held_present, literal(url)), else_=d.url)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +288,14 @@ def fail(tx: Tx, outlet: str, failures: Sequence[Failure]) -> None:
     ]
     tx.each(statement, rows)
     record(tx, outlet, [(f.due.article_id, f.milliseconds, f.outcome, f.answer) for f in failures])
+
+
+def left_out(tx: Tx, outlet: str, reasons: Mapping[int, str]) -> None:
+    """What an outlet held is in none of its documents any more, though nothing was due for it: failed, with the reason."""
+    d = t.deliveries.c
+    statement = update(t.deliveries).where(d.outlet == outlet, d.article_id == bindparam("a"), d.state == SETTLED)
+    tx.each(statement.values(state=FAILED, reason=bindparam("why")), [{"a": one, "why": why[:500]} for one, why in sorted(reasons.items())])
+    record(tx, outlet, [(one, 0, "left out", why) for one, why in sorted(reasons.items())])
 
 
 def record(tx: Tx, outlet: str, tried: Iterable[tuple[int | None, int, str, str]]) -> None:

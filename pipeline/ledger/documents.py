@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, case, func, or_, select, update
+from sqlalchemy import and_, bindparam, case, func, or_, select, update
 
 from pipeline.ledger import deliveries
 from pipeline.ledger import tables as t
@@ -177,12 +177,19 @@ def everything(tx: Tx, outlet: str, after: str = "", most: int = 500) -> list[Ro
     )
 
 
-def standing(tx: Tx, outlet: str, most: int) -> list[Row[Any]]:
+def standing(tx: Tx, outlet: str) -> list[Row[Any]]:
     """(path, media_type) of what stands, or may stand, at an outlet, by path."""
     d = t.documents.c
     ended = (DocumentStatus.GONE.value, DocumentStatus.MOVED.value)
-    chosen = select(d.path, d.media_type).where(d.outlet == outlet, d.status.not_in(ended))
-    return tx.all(chosen.order_by(d.path).limit(most))
+    return tx.all(select(d.path, d.media_type).where(d.outlet == outlet, d.status.not_in(ended)).order_by(d.path))
+
+
+def not_ended(tx: Tx, outlet: str, most: int, *, moved: bool, base: str) -> list[Row[Any]]:
+    """(path, media_type) of a closed outlet's documents that do not say so: gone, or `moved` to an address that begins with `base`."""
+    d = t.documents.c
+    ended = and_(d.status == DocumentStatus.MOVED.value, d.moved_to.startswith(base, autoescape=True))
+    said = ended if moved else d.status == DocumentStatus.GONE.value
+    return tx.all(select(d.path, d.media_type).where(d.outlet == outlet, ~said).order_by(d.path).limit(most))
 
 
 def stored_since(tx: Tx, outlet: str, since: datetime, after: str, most: int) -> tuple[list[Row[Any]], str | None]:

@@ -29,7 +29,10 @@ LONGEST_CIRCUIT = timedelta(minutes=5)  # one request in that time harms nobody,
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A lease as it was granted. `careful`: the holder before died; `suspect` is what it was touching, if it said so."""
+    """A lease as it was granted. `careful`: the holder before died; `suspect` is what it was touching, if it said so.
+
+    reshaped  its configuration changed since it was last made
+    """
 
     outlet: str
     fence: int
@@ -38,6 +41,7 @@ class Hold:
     suspect: int | None
     circuit_failures: int
     changed_at: datetime | None
+    reshaped: bool = False
 
 
 def claim(tx: Tx, key: str, owner: str, *, due: bool = False) -> Hold | None:
@@ -49,7 +53,7 @@ def claim(tx: Tx, key: str, owner: str, *, due: bool = False) -> Hold | None:
     row = tx.first(_claim(due=due), {"k": key, "owner": owner, "until": tx.now + LEASE, **times})
     if row is None:
         return None
-    return Hold(key, row.fence, row.wanted_seq, row.crashed, row.suspect, row.circuit_failures, row.changed_at)
+    return Hold(key, row.fence, row.wanted_seq, row.crashed, row.suspect, row.circuit_failures, row.changed_at, row.reshaped)
 
 
 @cache
@@ -64,7 +68,7 @@ def _claim(*, due: bool) -> Executable:
             lease_owner=bindparam("owner"),
             lease_until=bindparam("until", type_=Instant),
         )
-        .returning(o.fence, o.wanted_seq, o.crashed, o.suspect, o.circuit_failures, o.changed_at)
+        .returning(o.fence, o.wanted_seq, o.crashed, o.suspect, o.circuit_failures, o.changed_at, o.reshaped)
     )
 
 
@@ -192,8 +196,16 @@ def ensure(tx: Tx, rows: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
     changed = case((new.config_sha != o.config_sha, o.wanted_seq + 1), else_=o.wanted_seq)
     statement = statement.on_conflict_do_update(
         index_elements=[o.key],
-        set_={"wanted_seq": changed, "config_sha": new.config_sha, "rules_sha": new.rules_sha, "closed": new.closed},
+        set_={
+            "wanted_seq": changed,
+            "reshaped": or_(o.reshaped, new.config_sha != o.config_sha),
+            "config_sha": new.config_sha,
+            "rules_sha": new.rules_sha,
+            "closed": new.closed,
+        },
     )
+    # Who is put back after it was left out of the configuration missed what came meanwhile.
+    tx.run(update(t.outlets).where(o.key.not_in([str(row["key"]) for row in rows])).values(rules_sha=""))
     tx.each(statement, [{**row, "wanted_seq": 1} for row in sorted(rows, key=lambda r: str(r["key"]))])
     filling.begin(tx, [str(r["key"]) for r in rows if r["rules_sha"] and not r["closed"] and rules.get(str(r["key"])) != r["rules_sha"]])
     return tuple(str(r["key"]) for r in rows if known.get(str(r["key"]), r["config_sha"]) != r["config_sha"])

@@ -168,6 +168,8 @@ outlets = Table(
     Column("changed_at", Instant),
     Column("rules_sha", Text, nullable=False, default="", server_default=text("''")),
     Column("fill_below", BigInteger),
+    Column("fill_again_at", Instant),
+    _flag("reshaped"),
 )
 
 deliveries = Table(
@@ -217,6 +219,14 @@ Index(
     "ix_deliveries_removed",
     deliveries.c.outlet,
     deliveries.c.live_at.desc(),
+    sqlite_where=text("place = 'gone'"),
+    postgresql_where=text("place = 'gone'"),
+)
+
+Index(
+    "ix_deliveries_removed_page",
+    deliveries.c.outlet,
+    deliveries.c.page,
     sqlite_where=text("place = 'gone'"),
     postgresql_where=text("place = 'gone'"),
 )

@@ -143,6 +143,8 @@ def upgrade() -> None:
         sa.Column("changed_at", Instant(), nullable=True),
         sa.Column("rules_sha", sa.Text(), server_default=sa.text("('')"), nullable=False),
         sa.Column("fill_below", sa.BigInteger(), nullable=True),
+        sa.Column("fill_again_at", Instant(), nullable=True),
+        sa.Column("reshaped", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_outlets")),
     )
     op.create_table(
@@ -221,6 +223,13 @@ def upgrade() -> None:
             unique=False,
             sqlite_where=sa.text("next_attempt_at IS NOT NULL"),
             postgresql_where=sa.text("next_attempt_at IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_deliveries_removed_page",
+            ["outlet", "page"],
+            unique=False,
+            sqlite_where=sa.text("place = 'gone'"),
+            postgresql_where=sa.text("place = 'gone'"),
         )
         batch_op.create_index(
             "ix_deliveries_removed",
@@ -316,6 +325,9 @@ def downgrade() -> None:
             "ix_deliveries_unsettled",
             sqlite_where=sa.text("state NOT IN ('settled', 'skipped')"),
             postgresql_where=sa.text("state NOT IN ('settled', 'skipped')"),
+        )
+        batch_op.drop_index(
+            "ix_deliveries_removed_page", sqlite_where=sa.text("place = 'gone'"), postgresql_where=sa.text("place = 'gone'")
         )
         batch_op.drop_index("ix_deliveries_removed", sqlite_where=sa.text("place = 'gone'"), postgresql_where=sa.text("place = 'gone'"))
         batch_op.drop_index(
