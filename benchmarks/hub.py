@@ -17,6 +17,7 @@ from benchmarks import processes
 from benchmarks.crowd import Crowd
 from benchmarks.measuring import load
 from benchmarks.stack import Stack, StackError
+from benchmarks.visible import ARCHIVE_MINUTES
 from pipeline.kit.crew import YOUNG
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def measure(sizes: Sizes) -> Hub:
 def _measure(stack: Stack, crowd: Crowd, crowd_of: dict[str, int], sizes: Sizes, before: float) -> Hub:
     base = f"http://127.0.0.1:{stack.port}"
     topic = f"{base}/bench/feeds/all.atom"
-    stack.publish(range(sizes.held), "held", 60.0)
+    stack.publish(range(sizes.held), "held", ARCHIVE_MINUTES)
     stack.wait_until_settled(PATIENCE)
     began = time.monotonic()
     said = crowd.subscribe(f"{base}/hub", topic, crowd_of)

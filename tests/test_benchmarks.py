@@ -114,7 +114,7 @@ def test_a_stock_is_the_originals_and_their_copies(make_newsroom: Callable[..., 
 @pytest.mark.parametrize(
     ("only", "expected"),
     [
-        ("", ["accept", "visible", "throughput", "steady", "archive", "scale", "floors"]),
+        ("", ["accept", "visible", "throughput", "steady", "archive", "scale", "pages", "hub", "floors"]),
         ("a,b", ["accept", "visible"]),
         ("archive", ["archive"]),
         ("c", ["throughput", "floors"]),

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pipeline.context import Context
     from pipeline.kit.websub import Publish, Subscription
 
-BODY_BYTES = 32_768  # two URLs and a secret, every character of them percent-encoded
+BODY_BYTES = 131_072  # two URLs that are too long and a secret, percent-encoded: still told what is wrong with them
 GROUP = 16  # in one commit
 AT_ONCE, IN_LINE = 4, 200  # requests that are written, and that wait to be, in one web process
 WRITES = 1.5  # seconds, as for a webhook
@@ -111,7 +111,7 @@ class Desk:
         try:
             self._context.http.check(asked.callback)
         except HttpRefused as error:
-            return Said(400, f"hub.callback cannot be used. {error}")
+            return Said(403, f"hub.callback cannot be used. {error}")
         secret = self._context.sealer.seal(asked.secret) if asked.secret else ""
         lease = settings.hub.lease(asked.lease_seconds)
         refused = self._asks.do(Ask(asked.mode, asked.topic, asked.callback, client, lease, secret))

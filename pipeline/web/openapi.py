@@ -144,19 +144,32 @@ def _webhook() -> dict[str, Any]:
     }
 
 
+_URL = r"^https?://[A-Za-z0-9][A-Za-z0-9.-]{0,200}(:[0-9]{1,4})?(/[!\"$-~]*)?$"
+"""Of a topic or callback: ASCII, with a host, without user name or fragment."""
+
+
 def _hub() -> dict[str, Any]:
     """W3C WebSub section 5.1, and what publishers send; further fields are ignored."""
-    url, text = {"type": "string", "format": "uri", "maxLength": websub.URL_CHARACTERS}, {"text/plain": {"schema": {"type": "string"}}}
-    fields = {
-        "hub.mode": {"type": "string", "enum": ["subscribe", "unsubscribe", "publish"]},
-        "hub.topic": url,
-        "hub.callback": url,
-        "hub.lease_seconds": {"type": "string", "pattern": "^[0-9]*[1-9][0-9]*$"},
-        "hub.secret": {"type": "string", "maxLength": websub.SECRET_BYTES - 1},
-        "hub.url": url,
+    text = {"text/plain": {"schema": {"type": "string"}}}
+    url = {"type": "string", "maxLength": websub.URL_CHARACTERS, "pattern": _URL}
+    subscription = {
+        "type": "object",
+        "required": ["hub.mode", "hub.topic", "hub.callback"],
+        "properties": {
+            "hub.mode": {"type": "string", "enum": ["subscribe", "unsubscribe"]},
+            "hub.topic": url,
+            "hub.callback": url,
+            "hub.lease_seconds": {"type": "string", "maxLength": 12, "pattern": "^0*[1-9][0-9]*$"},
+            "hub.secret": {"type": "string", "maxLength": websub.SECRET_BYTES - 1, "pattern": "^[ -~]*$"},
+        },
     }
-    form = {"type": "object", "required": ["hub.mode"], "properties": fields}
-    bad = {str(status): {"description": "Why not, in a sentence.", "content": text} for status in (400, 404, 408, 413, 415, 429, 503)}
+    publication = {
+        "type": "object",
+        "required": ["hub.mode", "hub.url"],
+        "properties": {"hub.mode": {"type": "string", "enum": ["publish"]}, "hub.url": url, "hub.topic": url},
+    }
+    form = {"anyOf": [subscription, publication]}
+    bad = {str(status): {"description": "Why not, in a sentence.", "content": text} for status in (400, 403, 404, 408, 413, 415, 429, 503)}
     return {
         "post": {
             "summary": "Subscribe to a feed, unsubscribe, or say that a topic changed (WebSub)",

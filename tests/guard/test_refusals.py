@@ -232,7 +232,7 @@ MUTATING: dict[tuple[str, str], Mutating] = {
         _refused_by_the_hub,
         _accepted_by_the_hub,
         {"who": CALLBACK, "what": "subscribe", "target": "http://127.0.0.1:8499/demo/feeds/all.atom"},
-        frozenset({400, 404, 415}),
+        frozenset({400, 403, 404, 415}),
         "text/plain; charset=utf-8",  # W3C WebSub section 5.2
     ),
 }

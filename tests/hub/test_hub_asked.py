@@ -116,7 +116,7 @@ def test_a_name_that_leads_to_a_private_address_is_never_asked(room: HubRoom) ->
 @pytest.mark.parametrize(
     ("body", "headers", "status"),
     [
-        (b"x" * 40_000, FORM, 413),
+        (b"x" * 140_000, FORM, 413),
         (b"hub.mode=subscribe", {"content-type": "application/json"}, 415),
         (b"hub.mode=subscribe", {**FORM, "content-encoding": "gzip"}, 415),
         (b"", FORM, 400),
