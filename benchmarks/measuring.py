@@ -51,7 +51,7 @@ FULL = Sizes(
     archive_rounds=4,
     messages=5_000,
     naive=100,
-    poll_seconds=8,
+    poll_seconds=4,
     subscribers=1_000,
     changes=3,
 )
@@ -71,7 +71,7 @@ QUICK = Sizes(
     archive_rounds=2,
     messages=1_000,
     naive=25,
-    poll_seconds=2,
+    poll_seconds=1,
     subscribers=200,
     changes=2,
 )

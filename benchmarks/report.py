@@ -104,9 +104,12 @@ def lines(results: Results) -> list[Line]:
 
 def _polls(found: Polls) -> Iterator[Line]:
     for kind, what in (("whole", f"200, {found.size / 1000:.0f} kB"), ("gzip", "200, its gzip twin"), ("unchanged", "304")):
-        yield Line("polls", f"{what}: the app alone", found.app[kind], "requests/s")
-        yield Line("polls", f"{what}: nginx, the same file", found.nginx[kind], "requests/s")
-        yield Line("polls", f"{what}: times nginx", found.app[kind] / found.nginx[kind], "×", TIMES_NGINX, at_most=False)
+        app, nginx = found.app[kind], found.nginx[kind]
+        yield Line("polls", f"{what}: the app alone", app.per_second, "requests/s")
+        yield Line("polls", f"{what}: nginx, the same file", nginx.per_second, "requests/s")
+        yield Line("polls", f"{what}: times nginx", app.per_second / nginx.per_second, "×", TIMES_NGINX, at_most=False)
+        yield Line("polls", f"{what}: CPU a request, the app", app.cpu, "µs")
+        yield Line("polls", f"{what}: CPU a request, nginx", nginx.cpu, "µs")
 
 
 def _accept(found: Accept) -> Iterator[Line]:

@@ -30,6 +30,7 @@ def main() -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here asks who it is that asks
         timeout_graceful_shutdown=2,
         timeout_keep_alive=15,
         backlog=2048,
