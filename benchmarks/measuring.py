@@ -51,7 +51,7 @@ FULL = Sizes(
     archive_rounds=4,
     messages=5_000,
     naive=100,
-    poll_seconds=4,
+    poll_seconds=2,
     subscribers=1_000,
     changes=3,
 )

@@ -16,6 +16,7 @@ import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks import processes
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 CONNECTIONS = 16
 FEED = "/bench/feeds/all.rss"
 WARM_SECONDS = 1
-ROUNDS = 3
-"""In turn, so that both meet the same machine; the best of each is told, which other work on it disturbed least."""
+ROUNDS = 5
+"""In turn, so that both meet the same machine: of each the median is told, and of their ratios."""
 
 PROGRAMS = ("wrk", "nginx")
 KINDS = {"whole": (200, {"Accept-Encoding": "identity"}), "gzip": (200, {"Accept-Encoding": "gzip"}), "unchanged": (304, {})}
@@ -41,7 +42,7 @@ KINDS = {"whole": (200, {"Accept-Encoding": "identity"}), "gzip": (200, {"Accept
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Requests a second, the best of all rounds, and microseconds of the server's CPU a request, over all of them."""
+    """Requests a second, the median of all rounds, and microseconds of the server's CPU a request, over all of them."""
 
     per_second: float
     cpu: float
@@ -49,11 +50,15 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Polls:
-    """What was asked for, by kind, of the app and of nginx. `size`: bytes of the whole document."""
+    """What was asked for, by kind, of the app and of nginx; `times`: the app's rate by nginx's, the median of the rounds.
+
+    size  bytes of the whole document
+    """
 
     size: int
     app: dict[str, Answered]
     nginx: dict[str, Answered]
+    times: dict[str, float]
     load: float
 
 
@@ -68,18 +73,19 @@ def measure(sizes: Sizes) -> Polls:
         file = stack.data / "origin" / FEED.lstrip("/")
         _wait_for_twins(file)
         began = load()
-        app, nginx = dict[str, Answered](), dict[str, Answered]()
+        app, nginx, times = dict[str, Answered](), dict[str, Answered](), dict[str, float]()
         with _nginx(stack.data / "origin") as (port, pid):
             web = next(pid for pid in processes.tree(stack.pid) if processes.name_of(pid) == "web")
             for kind in KINDS:
                 rounds = [[_round(*server, kind, sizes.poll_seconds) for server in ((stack.port, web), (port, pid))] for _ in range(ROUNDS)]
                 app[kind], nginx[kind] = (_together(found) for found in zip(*rounds, strict=True))
-        return Polls(file.stat().st_size, app, nginx, began)
+                times[kind] = median(ours[1] / theirs[1] for ours, theirs in rounds)
+        return Polls(file.stat().st_size, app, nginx, times, began)
 
 
 def _together(rounds: Sequence[tuple[int, float, float]]) -> Answered:
     cpu = 1e6 * sum(spent for _, _, spent in rounds) / sum(count for count, _, _ in rounds)
-    return Answered(max(rate for _, rate, _ in rounds), cpu)
+    return Answered(median(rate for _, rate, _ in rounds), cpu)
 
 
 def missing() -> list[str]:

@@ -107,7 +107,7 @@ def _polls(found: Polls) -> Iterator[Line]:
         app, nginx = found.app[kind], found.nginx[kind]
         yield Line("polls", f"{what}: the app alone", app.per_second, "requests/s")
         yield Line("polls", f"{what}: nginx, the same file", nginx.per_second, "requests/s")
-        yield Line("polls", f"{what}: times nginx", app.per_second / nginx.per_second, "×", TIMES_NGINX, at_most=False)
+        yield Line("polls", f"{what}: times nginx", found.times[kind], "×", TIMES_NGINX, at_most=False)
         yield Line("polls", f"{what}: CPU a request, the app", app.cpu, "µs")
         yield Line("polls", f"{what}: CPU a request, nginx", nginx.cpu, "µs")
 
