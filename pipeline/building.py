@@ -249,7 +249,11 @@ class Builder:
         for fmt in (f for f in formats_of(feed) if f.archived or not edition.archive):
             frame = fmt.frame(self._head(feed, fmt, edition, updated_at))
             every = zip(self._of(fmt.name, shown), quoted[fmt.quoted], expected, strict=True)
-            rows = [row for row in every if row[0].parts][: fmt.most]
+            rows = [row for row in every if row[0].parts]
+            if rows and rows[0][0].seen.identity is None:  # an address is all it tells: two articles at one are one entry
+                first: dict[str, int] = {}
+                rows = [row for at, row in enumerate(rows) if first.setdefault(row[2].link, at) == at]
+            rows = rows[: fmt.most]
             body = fmt.splice(frame, [entry.at(link) for entry, link, _ in rows])
             made = Document(self._path(fmt, edition.name), fmt.media_type, body)
             built.documents.append(made)

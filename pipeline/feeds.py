@@ -120,7 +120,7 @@ def _end_strays(context: Context, lease: Lease, builder: building.Builder, feed:
     """After a change of the configuration: documents of formats and pages the feed no longer has stand no more."""
     stray = [row for row in rows.strays if not builder.makes(feed, row.path)]
     for row in stray:
-        for suffix in ("", *TWINS):
+        for suffix in (*TWINS, ""):
             context.origin(lease.key).delete(row.path + suffix, lease.hold.fence)
     return [(Document(row.path, row.media_type, b"", DocumentStatus.GONE), rows.now) for row in stray]
 
@@ -335,7 +335,7 @@ def _close(context: Context, lease: Lease, site: Site, feed: Feed) -> int:
     ended = []
     try:
         for row in rows:
-            for suffix in ("", *TWINS):
+            for suffix in (*TWINS, ""):
                 backend.delete(row.path + suffix, lease.hold.fence)
             extension = row.path.rpartition("/")[2].partition(".")[2]
             target = f"{site.base(feed.folder)}{feed.moved_to}.{extension}" if feed.moved_to else ""

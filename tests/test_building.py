@@ -61,4 +61,4 @@ def test_an_entry_is_rendered_once_for_all(newsroom: Newsroom, monkeypatch: pyte
     newsroom.send("published", article())
     newsroom.drain()
     assert newsroom.feed_ids("all") == newsroom.feed_ids("world") == ["a-1"]
-    assert written == dict.fromkeys(("rss", "atom", "json", "sitemap", "news"), 1)
+    assert written == dict.fromkeys(("rss", "atom", "json", "html", "sitemap", "news"), 1)

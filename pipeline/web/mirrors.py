@@ -105,7 +105,8 @@ def _headers(context: Context, row: Row[Any]) -> dict[str, str]:
     """Of a page, robots.txt and the like; a feed is answered as at the origin."""
     if row.path.startswith("feeds/"):
         site, _, _ = context.outlet(row.outlet)
-        return dict(feeds.headers(site, f"{site.name}/{row.path}"))
+        told = feeds.headers(site, f"{site.name}/{row.path}")
+        return {name: value for name, value in told.items() if name != "Link"}  # no hub tells of a mirror
     return {
         "Cache-Control": "public, max-age=60",
         "Content-Security-Policy": feeds.PAGES if row.media_type.startswith("text/html") else "default-src 'none'",

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tests.support.running import Running
 
 N = scaled(200, 1000)
-OUTLETS = 5
+OUTLETS = 7
 TIMES = 5
 WORKERS = ("craft", "reach")
 

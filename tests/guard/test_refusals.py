@@ -329,6 +329,8 @@ ADDRESSES = {
     "/static/examples/{file}": "/static/examples/none.jpg",
     "/mirrors/{site}/{mirror}/{path:path}": "/mirrors/demo/one/",
     "/{site}/feeds/{file}": "/demo/feeds/all.atom",
+    "/{site}/sitemaps/{file}": "/demo/sitemaps/index.xml",
+    "/{site}/items/{file}": "/demo/items/none.ninjs.json",
     "/{site}/shares/{article:path}.json": "/demo/shares/a-1.json",
 }
 """Of the routes with names in them; the others stand for themselves."""
@@ -382,7 +384,8 @@ NEEDS_TOKEN = {
 }  # fmt: skip
 PUBLIC = {
     "/events/{event_id}", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/", "/static/examples/{file}",
-    "/mirrors/{site}/{mirror}/{path:path}", "/{site}/feeds/{file}", "/{site}/shares/{article:path}.json",
+    "/mirrors/{site}/{mirror}/{path:path}", "/{site}/feeds/{file}", "/{site}/sitemaps/{file}", "/{site}/items/{file}",
+    "/{site}/shares/{article:path}.json",
 }  # fmt: skip
 
 

@@ -100,12 +100,15 @@ OF_A_SITE: dict[str, Callable[[Newsroom, str], list[str]]] = {
     "/api/v1/deliveries": lambda _room, site: [f"/api/v1/deliveries?outlet={site}/mirror:one"],
     "/mirrors/{site}/{mirror}/{path:path}": pages,
     "/{site}/feeds/{file}": feeds,
+    "/{site}/sitemaps/{file}": lambda _room, site: [f"/{site}/sitemaps/{name}.xml" for name in ("index", "sitemap", "news-sitemap")],
+    "/{site}/items/{file}": lambda room, site: [f"/{site}/items/{short_ids(room, x)[site]}.ninjs.json" for x in ("a-1", "gone")],
     "/{site}/shares/{article:path}.json": shares,
 }
 OF_ALL = {
     "/api/v1/articles": "the newest of the deployment, for the token of the deployment",
     "/api/v1/outlets": "every outlet of the deployment, for its token",
     "/api/v1/rejections": "what was refused in the deployment, for its token",
+    "/api/v1/subscriptions": "the subscriptions of the deployment, for its token",
     "/metrics": "names of outlets and sources, and numbers; not for the public",
 }
 OF_NONE = {"/healthz", "/readyz", "/openapi.json", "/docs", "/", "/static/examples/{file}"}
@@ -192,6 +195,7 @@ ASKED_OF_ALL = {
     "rejections": "the deployment's, for its token",
     "outlet_keys": "every key of the deployment",
     "outlets": "every outlet of the deployment",
+    "subscriptions": "every topic's, for whoever has the keys to choose by",
 }
 
 
@@ -292,7 +296,7 @@ WITH_A_SITE: dict[str, list[tuple[str, ...]]] = {
     "preview": [("preview", "FILE", "--source", "kestrel-cms", "--out", "OUT")],
     "withdraw": [("withdraw", "only-b", "--source", "kestrel-cms")],
 }
-WITHOUT = {"up", "demo", "drain", "config", "db", "doctor", "test", "bench", "faults", "publish"}
+WITHOUT = {"up", "demo", "drain", "config", "db", "doctor", "test", "bench", "faults", "publish", "lint"}
 """These are the deployment's. `publish --source` waits for its own site's articles: see the test below."""
 
 
