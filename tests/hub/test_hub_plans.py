@@ -33,16 +33,16 @@ def test_what_is_settled_costs_nothing(tmp_path: Path, request: pytest.FixtureRe
     room.send("published", article())
     room.drain()
     _stock(room)
-    explainer = Explainer()
-    with explainer.path("upkeep"):
-        upkeep.run(room.context)
-    with explainer.path("hub"):
-        hub.run(room.context)
-    with explainer.path("ask"), room.context.ledger.write() as tx:
-        topic = f"{room.context.settings.sites[0].feeds_base}all.atom"
-        assert subscriptions.ask(tx, [_ask(topic, MANY + 1)], room.context.settings.hub) == ["most"]
-    with explainer.path("feeds"):
-        feeds.run(room.context, ["demo/feed:all"])
+    with Explainer() as explainer:
+        with explainer.path("upkeep"):
+            upkeep.run(room.context)
+        with explainer.path("hub"):
+            hub.run(room.context)
+        with explainer.path("ask"), room.context.ledger.write() as tx:
+            topic = f"{room.context.settings.sites[0].feeds_base}all.atom"
+            assert subscriptions.ask(tx, [_ask(topic, MANY + 1)], room.context.settings.hub) == ["most"]
+        with explainer.path("feeds"):
+            feeds.run(room.context, ["demo/feed:all"])
     seen = [plan for plan in explainer.plans.values() if "subscriptions" in plan.statement]
     assert {plan.where for plan in seen} >= {"upkeep", "hub", "ask"}
     counting = [plan for plan in seen if "count(*)" in plan.statement]
