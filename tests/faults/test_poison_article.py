@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from tests.support.running import Running
 
 ARTICLES = 30
-MOST = 4
-"""One fast run and three careful ones."""
+MOST = {"validate": 4, "feeds": 3 * 4}
+"""One fast run and three careful ones, at each outlet: a feed and the two sitemaps are what `feeds` makes of them."""
 
 FEED = f"{SITE}/feed:all"
 POISON = {11: ("feeds", "kills"), 17: ("feeds", "exhausts")}
@@ -58,10 +58,9 @@ def test_poison_article(tmp_path: Path, score: Score) -> None:
         room.until(lambda: all(_told(room, load, actions[n], where) for n, (where, _) in POISON.items()), 300)
         score.note("it was told after", time.monotonic() - began)
         touches = poison.touches()
-        score.note("touched at most", max(touches.values()), "times", target=MOST)
-        score.count(
-            "double", [f"{POISON[n]} was touched {touches[mark(actions[n])]} times" for n in POISON if touches[mark(actions[n])] > MOST]
-        )
+        score.note("touched at most", max(touches.values()), "times", target=max(MOST.values()))
+        often = {n: touches[mark(actions[n])] for n, (where, _) in POISON.items() if touches[mark(actions[n])] > MOST[where]}
+        score.count("double", [f"{POISON[n]} was touched {times} times" for n, times in often.items()])
         assert all(touches[found] for found in marks)
         replace(load, actions=cures).send()
         room.killed += sum(touches.values())
@@ -72,7 +71,7 @@ def test_poison_article(tmp_path: Path, score: Score) -> None:
 
 
 def _stories() -> tuple[list[Action], list[Action]]:
-    """Articles that only one feed and one network take; and a new text of each that is poison."""
+    """Articles that only one feed, the sitemaps and one network take; and a new text of each that is poison."""
     desk, begin = Desk("p"), datetime.now(UTC) - timedelta(seconds=30)
     for number in range(ARTICLES):
         desk.write(f"p-{number}", "published", begin + timedelta(milliseconds=number), CULTURE, SLUGS[0], same_time=False)
