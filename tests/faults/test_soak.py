@@ -7,6 +7,7 @@ bounds, and forked processes stop sharing the pages they write to.
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -122,8 +123,8 @@ def _pss(pid: int) -> float:
 
 
 def _page(path: Path) -> bool:
-    """Whether it is an article's own: those are as many as there are articles."""
-    return any("-name-" in part for part in path.parts)
+    """Whether it is an article's own, or a page of an archive: those grow with the articles."""
+    return any("-name-" in part for part in path.parts) or re.search(r"-\d{4}-\d{2}-\d+\.", path.name) is not None
 
 
 def _size(room: Running) -> int:
