@@ -123,13 +123,14 @@ class Base:
 class Built:
     """The documents of one edition, and the articles that had to be left out, each with the reason.
 
-    `too_much` of its oldest entries found no room within the size bound.
+    `too_much` of its oldest entries found no room within the size bound; `broken` are those left out that no build will ever show.
     """
 
     documents: list[Document] = field(default_factory=list)
     shown: frozenset[int] = frozenset()
     left_out: dict[int, str] = field(default_factory=dict)
     too_much: int = 0
+    broken: set[int] = field(default_factory=set)
     fault: str = ""
 
 
@@ -210,6 +211,7 @@ class Builder:
             except Exception as error:  # noqa: BLE001 - one bad article never breaks a feed
                 limits.let_pass(error)
                 built.left_out[place.article_id] = f"It could not be rendered: {type(error).__name__}: {error}"
+                built.broken.add(place.article_id)
                 continue
             size += largest
             if size > feed.window_max_bytes and kept and not edition.archive:

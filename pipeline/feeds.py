@@ -47,6 +47,7 @@ class Made:
     pages: list[archives.Page] = field(default_factory=list)
     places: dict[int, str | None] = field(default_factory=dict)  # article → its archive page, None: the live document
     left_out: dict[int, str] = field(default_factory=dict)
+    broken: set[int] = field(default_factory=set)
     faults: list[str] = field(default_factory=list)
     updated: datetime | None = None
     live_shown: frozenset[int] = frozenset()
@@ -58,6 +59,7 @@ class Made:
         self.documents += [(document, updated) for document in built.documents]
         self.places |= dict.fromkeys(built.shown, page)
         self.left_out |= built.left_out
+        self.broken |= built.broken
         self.faults += [built.fault] if built.fault else []
 
 
@@ -252,7 +254,7 @@ def _settle(
             deliveries.put_on_page(tx, lease.key, page.name, _url(feed, site, page.name), on_it)
         lease.hasten(tx)
         deliveries.fail(tx, lease.key, [Failure(d, "left out", left_out[d.article_id], None) for d in due if d.article_id in left_out])
-        deliveries.left_out(tx, lease.key, {a: why for a, why in left_out.items() if a not in {d.article_id for d in due}})
+        deliveries.left_out(tx, lease.key, {a: left_out[a] for a in made.broken - {d.article_id for d in due}})
         deliveries.record(
             tx, lease.key, [(s.due.article_id, 0, "settled", "") for s in good if s.due.attempts or lease.hold.circuit_failures]
         )
