@@ -137,6 +137,8 @@ def _put(*, postgres: bool) -> Executable:
 
 def write_again(tx: Tx, outlet: str, names: Collection[str] | None = None) -> None:
     """Have these pages (or all) written again: what stands there is damaged, or says what is no longer so."""
+    if names is not None and not names:
+        return
     a = t.archives.c
     which = a.outlet == outlet if names is None else and_(a.outlet == outlet, a.name.in_(list(names)))
     tx.run(update(t.archives).where(which).values(again=True))
