@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pipeline import building, leasing, paging
 from pipeline.kit import metrics
-from pipeline.ledger import archives, deliveries, documents, subscriptions, topics
+from pipeline.ledger import archives, deliveries, documents, topics
 from pipeline.ledger.deliveries import BEYOND, GONE, LIVE, PAGE, Failure, Settled
 from pipeline.model.document import Document, DocumentStatus
 from pipeline.model.errors import Permanent, PressrunError, Transient
@@ -261,12 +261,11 @@ def _settle(
         documents.put(tx, lease.key, [documents.Stored(d, updated, as_of=work.window.as_of) for d, updated in changed])
         archives.put(tx, lease.key, made.pages)
         archives.write_again(tx, lease.key, sorted(work.late | {at for a, at in made.places.items() if at and a in work.waiting}))
-        now_live = {site.base(feed.folder) + d.path.rpartition("/")[2]: d for d, _ in changed if d in made.live}
+        topical = made.live if feed.folder == building.SUBSCRIBED else ()
+        now_live = {site.base(feed.folder) + d.path.rpartition("/")[2]: d for d, _ in changed if d in topical}
         documents.topics(tx, lease.key, now_live, made.updated or tx.now)
-        if subscriptions.anybody(tx, now_live):
+        if topics.has_readers(tx, now_live):
             told[lease.key] = None
-        elif now_live:
-            topics.nobody(tx, now_live)
         lease.worked(tx)
         # The outlet's row comes last, as in a plan; a lost fence rolls all of this back.
         held = lease.hold.wanted_seq - work.left

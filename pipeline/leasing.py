@@ -47,6 +47,8 @@ class Lease:
     broken: bool = False  # set by a run that saw more than it mended: whoever comes next must be careful
     circuit: str = ""  # what this run made of it, told when the run has ended
     touched: int | None = None  # what the ledger names as suspect now
+    has_failed: bool = False  # in this run
+    left: bool = False  # whether anything was due there as the lease was given back
 
     @property
     def key(self) -> str:
@@ -68,6 +70,7 @@ class Lease:
     def failed(self, tx: Tx, times: int = 1) -> None:
         """The outlet itself failed, so often: after some of it in a row it is left alone for a while."""
         bounds = self.context.settings.limits
+        self.has_failed = True
         for _ in range(times):
             until = outlets.failed_once_more(tx, self.hold, bounds.circuit_failures, bounds.circuit_seconds)
             self.circuit = f"open until {rfc3339(until)}" if until else ""
@@ -81,7 +84,8 @@ class Lease:
         """It took something: it is left alone no longer."""
         if self.hold.circuit_failures >= self.context.settings.limits.circuit_failures:
             self.circuit = "closed"
-        outlets.worked(tx, self.hold)
+        if self.hold.circuit_failures or self.has_failed:
+            outlets.worked(tx, self.hold)
 
     def touch(self, article_id: int) -> None:
         """Careful runs: commit what is touched next, once for all its formats. Raises FenceLost."""
@@ -133,7 +137,7 @@ def _holding(context: Context, holds: Sequence[Hold], limit: float) -> Iterator[
 def at_each(context: Context, keys: Sequence[str], step: Step, limit: float, bring: Callable[[Lease, Site, str], int]) -> Run:
     """One run at each of these outlets that is to be had: `bring(lease, site, name)` answers how many items it did.
 
-    After the lease was given back it is asked again whether anything came meanwhile; then the run nudges itself.
+    As the lease is given back it is asked again whether anything came meanwhile; then the run nudges itself.
     """
     again: list[Nudge] = []
     done = 0
@@ -148,7 +152,7 @@ def at_each(context: Context, keys: Sequence[str], step: Step, limit: float, bri
                 done += bring(held, site, name) if held else 0
         except FenceLost as error:
             context.log.warning("lease lost", outlet=key, outcome=str(error))
-        if held is not None and has_work(context, key):
+        if held is not None and held.left:
             again.append(Nudge(step, (key,)))
     return Run(tuple(again), done, len(again))
 
@@ -173,8 +177,7 @@ def at_all(context: Context, keys: Sequence[str], step: Step, limit: float, brin
                 done = bring(leases)
         except FenceLost as error:
             context.log.warning("leases lost", outlets=[hold.outlet for hold in sound], outcome=str(error))
-        with context.ledger.read() as tx:
-            again = [hold.outlet for hold in sound if outlets.has_work(tx, hold.outlet)]
+        again = [held.key for held in leases if held.left]
     alone = at_each(context, [hold.outlet for hold in crashed], step, limit, lambda held, _site, _name: bring([held]))
     nudges = (Nudge(step, tuple(again)), *alone.nudges) if again else alone.nudges
     return Run(nudges, done + alone.done, len(again) + alone.left)
@@ -206,9 +209,15 @@ def _strike(context: Context, hold: Hold, article_id: int) -> None:
 
 
 def _give_back(context: Context, leases: Sequence[Lease], *, broken: bool = False) -> None:
+    """End these leases, and look what is due there now.
+
+    Both in one transaction: a plan is written before it, and seen, or after it, and whom it nudges finds the lease free.
+    """
     with context.ledger.write() as tx:
         for held in leases:
             (outlets.abandon if broken or held.broken else outlets.release)(tx, held.hold)
+        for held in leases:
+            held.left = outlets.has_work(tx, held.key)
 
 
 class _Renewer:
@@ -270,12 +279,6 @@ def _kept_alive(leases: Sequence[Lease]) -> Iterator[None]:
     finally:
         for held in leases:
             _renewer.drop(held)
-
-
-def has_work(context: Context, key: str) -> bool:
-    """Asked after the lease was given back: whether something came meanwhile."""
-    with context.ledger.read() as tx:
-        return outlets.has_work(tx, key)
 
 
 def back_at(held: Lease, kind: Kind, now: datetime, error: Exception) -> datetime:

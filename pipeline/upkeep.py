@@ -222,7 +222,7 @@ def _twins(context: Context, ends: float) -> tuple[int, tuple[Nudge, ...]]:
             break
         with leasing.lease(context, outlet, TWIN_LIMIT) as lease:
             made += _twins_of(context, lease, [row for row in rows if row.outlet == outlet]) if lease else 0
-        if lease is not None and leasing.has_work(context, outlet):
+        if lease is not None and lease.left:
             missed.append(Nudge(Step.FEEDS, (outlet,)))
     return made, tuple(missed)
 

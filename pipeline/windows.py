@@ -77,10 +77,13 @@ def _next_page(left: Sequence[Shown], feed: Feed, recent: datetime, more: int, l
     if not left:
         return ()
     beyond = len(left) + more - feed.window
-    month = tuple(takewhile(lambda one: one.month == left[0].month, left))
-    if leave or len(left) + more > feed.window_max:
-        return month[: min(feed.page_size, max(beyond, leave))]
+    too_many = len(left) + more > feed.window_max
     may_leave = len(tuple(takewhile(lambda one: one.sort_at <= recent, left[: max(0, beyond)])))
+    if not (leave or too_many or may_leave):
+        return ()  # at most builds; the months of a whole window take longer to work out than all else here
+    month = tuple(takewhile(lambda one: one.month == left[0].month, left))
+    if leave or too_many:
+        return month[: min(feed.page_size, max(beyond, leave))]
     full = min(len(month), may_leave) >= feed.page_size
     over = len(month) <= may_leave and len(month) < len(left) + more
     return month[: feed.page_size] if full or over else ()

@@ -172,7 +172,7 @@ def _all_right(seen: Sequence[Seen], expected: Sequence[Expectation], latest: da
     return (
         identities == [one.identity for one in expected]
         and len(set(identities)) == len(identities)
-        and all(not _is_ahead(one, latest) for one in seen)
+        and max((when for one in seen for when in (one.date, one.modified) if when is not None), default=latest) <= latest
         and all(_same(one.date, wanted.date) for one, wanted in zip(seen, expected, strict=True))
         and all(_falls(above.date, below.date) for above, below in pairwise(seen))
     )

@@ -75,7 +75,7 @@ def _before() -> Executable:
 
 def named(tx: Tx, outlet: str, names: Collection[str]) -> list[Page]:
     """Those of these pages that exist."""
-    return _pages(tx.all(_named(), {"outlet": outlet, "names": list(names)}))
+    return _pages(tx.all(_named(), {"outlet": outlet, "names": list(names)})) if names else []
 
 
 @cache

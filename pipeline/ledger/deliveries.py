@@ -292,6 +292,8 @@ def fail(tx: Tx, outlet: str, failures: Sequence[Failure]) -> None:
 
 def left_out(tx: Tx, outlet: str, reasons: Mapping[int, str]) -> None:
     """What an outlet held is in none of its documents any more, though nothing was due for it: failed, with the reason."""
+    if not reasons:
+        return
     d = t.deliveries.c
     statement = update(t.deliveries).where(d.outlet == outlet, d.article_id == bindparam("a"), d.state == SETTLED)
     tx.each(statement.values(state=FAILED, reason=bindparam("why")), [{"a": one, "why": why[:500]} for one, why in sorted(reasons.items())])

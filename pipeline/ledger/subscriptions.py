@@ -421,11 +421,6 @@ def deny(tx: Tx, topic: str, reason: str) -> None:
     tx.run(update(t.subscriptions).where(_s.kind == SUBSCRIBER, _s.topic == topic, _s.asked != DENIED).values(values))
 
 
-def anybody(tx: Tx, topics: Collection[str]) -> bool:
-    """Whether anybody is told of changes of these topics."""
-    return tx.first(select(_s.id).where(_s.topic.in_(list(topics)), t.ACTIVE).limit(1)) is not None
-
-
 def has_ended(tx: Tx) -> bool:
     """Whether there is anything for `prune`."""
     return any(tx.first(select(_s.id).where(over).limit(1)) for over in _over(tx))

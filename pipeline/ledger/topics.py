@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, literal, or_, select, update
+from sqlalchemy import and_, bindparam, case, exists, literal, or_, select, update
 
 from pipeline.ledger import tables as t
 from pipeline.ledger.subscriptions import CLAIM, LONGEST
@@ -16,6 +17,8 @@ from pipeline.ledger.upsert import insert
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import datetime
+
+    from sqlalchemy import Executable
 
     from pipeline.ledger.engine import Tx
 
@@ -43,9 +46,19 @@ def standing(tx: Tx, url: str) -> Any:
     return tx.first(select(_t.seq, _t.outlet, _t.path, _t.wanted_sha, media, _t.body).select_from(kept).where(_t.url == url))
 
 
-def nobody(tx: Tx, urls: Collection[str]) -> None:
-    """Nobody is to be told of the changes of these."""
-    tx.run(update(t.topics).where(_t.url.in_(list(urls))).values(told_seq=_t.seq))
+def has_readers(tx: Tx, urls: Collection[str]) -> bool:
+    """Whether anybody is to be told of the changes of these; the others count as told.
+
+    Asked once their rows are written, and by that locked: who becomes a subscriber meanwhile waits for the new text.
+    """
+    return bool(urls) and tx.run(_to_nobody(), {"urls": list(urls)}).rowcount < len(urls)
+
+
+@cache
+def _to_nobody() -> Executable:
+    chosen: Any = bindparam("urls", expanding=True)
+    subscribed = exists().where(t.subscriptions.c.topic == _t.url, t.ACTIVE)
+    return update(t.topics).where(_t.url.in_(chosen), ~subscribed).values(told_seq=_t.seq)
 
 
 def to_fetch(tx: Tx, urls: Collection[str]) -> None:

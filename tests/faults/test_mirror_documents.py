@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from starlette.testclient import TestClient
 
-from pipeline import leasing, mirrors, recovery
+from pipeline import mirrors, recovery
 from pipeline.backends.local import LocalBackend
 from pipeline.ledger import documents
 from pipeline.model.errors import Transient
 from pipeline.web.app import make_app
 from tests.conftest import Newsroom, article
-from tests.support.mirrors import KEY, outlet, settle_for
+from tests.support.mirrors import KEY, has_work, outlet, settle_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +67,7 @@ def test_a_full_disk_with_nothing_due_is_tried_ever_more_seldom(small_newsroom: 
     full_disk.append(True)
     run = mirrors.run(small_newsroom.context, [KEY])
     assert run.nudges == ()
-    assert not leasing.has_work(small_newsroom.context, KEY)
+    assert not has_work(small_newsroom.context, KEY)
 
 
 @pytest.fixture

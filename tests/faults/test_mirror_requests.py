@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline import leasing, mirrors, validate
+from pipeline import mirrors, validate
 from pipeline.backends.http import HttpBackend
 from pipeline.context import Context
 from pipeline.kit.clock import SystemClock
 from pipeline.ledger import Ledger, documents, tables
 from pipeline.model.errors import Transient
 from tests.conftest import Newsroom, article, open_newsroom
-from tests.support.mirrors import KEY, TOKEN, one_by_one, outlet, pages_with, remote_config, rows, settle_for, story, validated
+from tests.support.mirrors import KEY, TOKEN, has_work, one_by_one, outlet, pages_with, remote_config, rows, settle_for, story, validated
 from tests.support.put_server import Fault, PutServer
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def test_a_mirror_that_comes_back_gets_everything(hung: Context, server: PutServ
         tx.run(tables.outlets.update().where(tables.outlets.c.key == KEY).values(circuit_until=None))
         tx.run(tables.deliveries.update().where(tables.deliveries.c.outlet == KEY).values(next_attempt_at=tx.now))
     ends = hung.clock.monotonic() + PATIENCE
-    while leasing.has_work(hung, KEY) and hung.clock.monotonic() < ends:
+    while has_work(hung, KEY) and hung.clock.monotonic() < ends:
         mirrors.run(hung, [KEY])
     assert {row.state for row in rows(hung).values()} == {"settled"}
     assert outlet(hung).circuit_failures == 0
@@ -198,7 +198,7 @@ def test_a_slow_mirror_is_filled_in_several_rounds(remote: Newsroom, server: Put
     monkeypatch.setattr(HttpBackend, "put", put)
     monkeypatch.setattr(HttpBackend, "get", get)
     rounds = 0
-    while leasing.has_work(remote.context, KEY):
+    while has_work(remote.context, KEY):
         began = remote.clock.monotonic()
         mirrors.run(remote.context, [KEY])
         assert remote.clock.monotonic() - began <= mirrors.LIMIT

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 import pipeline.backends.http as http_backend
 from pipeline import leasing, mirrors, validate
-from pipeline.ledger import tables
+from pipeline.ledger import outlets, tables
 from tests.conftest import CONFIG, Newsroom, article, open_newsroom
 from tests.support.put_server import PutServer
 
@@ -58,6 +58,12 @@ def remote_over_each(
     made = open_newsroom(tmp_path, url, remote_config(server))
     yield made
     made.context.close()
+
+
+def has_work(context: Context, key: str) -> bool:
+    """Whether anything is due at an outlet now."""
+    with context.ledger.read() as tx:
+        return outlets.has_work(tx, key)
 
 
 @pytest.fixture
