@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pipeline.model.settings import Site
 
 STILL = timedelta(seconds=2)
+PAGES_STILL = timedelta(minutes=1)  # of archive pages, which few ask for: while many close, others wait for the time it takes
 TAKES = 1.0  # seconds for embargoes, which people wait for
 PACKS = 0.1  # seconds in which twins are begun: a feed that is packed cannot be built, and its worker may have no other pool process
 FILLS = 0.2  # seconds a second for an archive of which a new outlet has nothing yet
@@ -215,27 +216,32 @@ def _twins(context: Context, ends: float) -> tuple[int, tuple[Nudge, ...]]:
     """Gzip and brotli beside feeds that have been still for 2 s; (how many, feeds whose nudge may have met our lease)."""
     keys = [outlet_key(s.name, Kind.FEED, f.name) for s in context.settings.sites for f in s.feeds]
     with context.ledger.read() as tx:
-        rows = documents.without_twins(tx, keys, tx.now - STILL, 12)
+        rows = documents.without_twins(tx, keys, tx.now - STILL, tx.now - PAGES_STILL, 12)
     made, missed = 0, []
     for outlet in dict.fromkeys(row.outlet for row in rows):
         if context.clock.monotonic() >= ends:
             break
         with leasing.lease(context, outlet, TWIN_LIMIT) as lease:
-            made += _twins_of(context, lease, [row for row in rows if row.outlet == outlet]) if lease else 0
+            made += _twins_of(context, lease, [row for row in rows if row.outlet == outlet], ends) if lease else 0
         if lease is not None and lease.left:
             missed.append(Nudge(Step.FEEDS, (outlet,)))
     return made, tuple(missed)
 
 
-def _twins_of(context: Context, lease: Lease, rows: Sequence[Any]) -> int:
-    """The twins of one feed. A feed left by a crash is not ours to make healthy: its own next run must be careful."""
+def _twins_of(context: Context, lease: Lease, rows: Sequence[Any], ends: float) -> int:
+    """The twins of one feed: of one document, and of others as far as there is time. A feed left by a crash is not ours to make healthy: its own next run must be careful."""
     if lease.hold.careful:
         lease.broken = True
         return 0
     with context.ledger.write() as tx:
         # Said before the first byte: a half-made twin is known of, and goes before a newer document comes.
         documents.makes_twins(tx, lease.key, [row.path for row in rows])
-    return sum(_twin(context, lease, row.path, row.sha256) for row in rows)
+    made = 0
+    for row in rows:
+        made += _twin(context, lease, row.path, row.sha256)
+        if context.clock.monotonic() >= ends:
+            break
+    return made
 
 
 def _twin(context: Context, lease: Lease, path: str, sha256: str) -> int:

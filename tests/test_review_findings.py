@@ -109,7 +109,7 @@ def test_upkeep_does_not_make_a_crashed_feed_healthy(small_newsroom: Newsroom) -
         outlets.claim(tx, key, "host:1:dead")
     small_newsroom.clock.move(11)
     with context.ledger.read() as tx:
-        rows = documents.without_twins(tx, [key], tx.now, 12)
+        rows = documents.without_twins(tx, [key], tx.now, tx.now, 12)
     assert rows
     upkeep._twins(context, context.clock.monotonic() + 10)
     with leasing.lease(context, key, 5.0) as lease:

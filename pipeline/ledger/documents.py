@@ -215,9 +215,10 @@ def forget(tx: Tx, outlet: str, paths: Collection[str]) -> None:
     tx.each(statement.values(status=DocumentStatus.WRITING.value), [{"p": path} for path in paths])
 
 
-def without_twins(tx: Tx, outlets: Collection[str], still_since: datetime, most: int) -> list[Row[Any]]:
-    """(outlet, path, sha256) of live documents unchanged since then whose compressed twins are missing."""
+def without_twins(tx: Tx, outlets: Collection[str], still_since: datetime, pages_since: datetime, most: int) -> list[Row[Any]]:
+    """(outlet, path, sha256) of live documents unchanged since then (archive pages since `pages_since`) whose twins are missing."""
     d = t.documents.c
+    is_page = d.path.like("%-____-__-%.%")  # `paging.page_name`; a feed that is named so waits longer, too
     return tx.all(
         select(d.outlet, d.path, d.sha256)
         .where(
@@ -225,6 +226,7 @@ def without_twins(tx: Tx, outlets: Collection[str], still_since: datetime, most:
             d.status == DocumentStatus.LIVE.value,
             d.body.is_(None),
             d.stored_at <= still_since,
+            or_(d.stored_at <= pages_since, ~is_page),
             or_(d.twins_sha == "", d.twins_sha != d.sha256),
         )
         .limit(most),
