@@ -12,7 +12,7 @@ import sqlite3
 import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -37,8 +37,13 @@ LIVE, CLOSED, OLD = 20, 4, 4
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """CPU milliseconds of a feed's run, one value a run; `floor` of its page's bytes read and written; memory in MB."""
+    """CPU milliseconds of a feed's run, one value a run; `floor` of its page's bytes read and written; memory in MB.
 
+    usual  of a site that publishes an article an hour, whose live document has `entries` then
+    """
+
+    usual: tuple[float, ...]
+    entries: int
     held: int
     pages: int
     live: tuple[float, ...]
@@ -52,15 +57,32 @@ class Pages:
 def measure(sizes: Sizes) -> Pages:
     """Stock a site, give its archive pages, then build. Raises StackError when it does not settle."""
     with ExitStack() as opened:
+        usual = _usual(_opened(opened, Stack(), 0))
         stack = Stack()
-        opened.callback(stack.stop)
-        stock(stack, sizes.large_archive)
-        stack.halt()
-        pages = _paged(stack)
-        context = open_context(stack.config)
-        opened.callback(context.close)
-        register(context)
-        return _measured(context, sizes.large_archive, pages)
+        context = _opened(opened, stack, sizes.large_archive)
+        return _measured(context, sizes.large_archive, _paged(stack), *usual)
+
+
+def _opened(opened: ExitStack, stack: Stack, held: int) -> Context:
+    opened.callback(stack.stop)
+    if held:
+        stock(stack, held)
+    else:
+        stack.start()
+    stack.halt()
+    context = open_context(stack.config)
+    opened.callback(context.close)
+    register(context)
+    return context
+
+
+def _usual(context: Context) -> tuple[tuple[float, ...], int]:
+    """(CPU of a run for each of the articles that follow an hour after the other, entries of the live document after the last)."""
+    when = _now(context) - timedelta(hours=PAGE + LIVE)
+    _run(context, [articles.event(number, when + timedelta(hours=number), "hour") for number in range(PAGE)])
+    spent = tuple(_run(context, [articles.event(number, when + timedelta(hours=number), "hour")]) for number in range(PAGE, PAGE + LIVE))
+    standing = context.origin(KEY).get(f"{articles.SITE}/feeds/all.rss") or b""
+    return spent, standing.count(b"<item>")
 
 
 def _paged(stack: Stack) -> int:
@@ -81,13 +103,13 @@ def _paged(stack: Stack) -> int:
         return int(ledger.execute("SELECT count(*) FROM archives WHERE outlet = ?", (KEY,)).fetchone()[0])
 
 
-def _measured(context: Context, held: int, pages: int) -> Pages:
+def _measured(context: Context, held: int, pages: int, usual: tuple[float, ...], entries: int) -> Pages:
     before = _memory()
     _run(context, [articles.event(number, _now(context), "warm") for number in range(PAGE)])
     live = [_run(context, [articles.event(number, _now(context), "live")]) for number in range(LIVE)]
     closed = [_run(context, [articles.event(n, _now(context), f"closed{turn}") for n in range(200)]) for turn in range(CLOSED)]
     old = [_run(context, [_withdrawal(context, turn)]) for turn in range(OLD)]
-    return Pages(held, pages, tuple(live), tuple(closed), tuple(old), _floor(context), before, _memory())
+    return Pages(usual, entries, held, pages, tuple(live), tuple(closed), tuple(old), _floor(context), before, _memory())
 
 
 def _run(context: Context, made: Sequence[dict[str, object]]) -> float:

@@ -37,6 +37,8 @@ ARCHIVE_RATIO = 1.1
 MEMORY_MEGABYTES = 350.0
 TIMES_NGINX = 0.25
 HUB_P99 = 2.0  # seconds
+BUILD_MS = 2.0  # of CPU, a format
+FORMATS = 3  # of each feed of the measured site
 PACKAGES = ("celery", "kombu", "redis", "sqlalchemy", "starlette", "uvicorn", "feedgen", "lxml", "nh3")
 
 
@@ -189,6 +191,8 @@ def _scale(found: Scale) -> Iterator[Line]:
 
 
 def _pages(found: Pages) -> Iterator[Line]:
+    usual = f"CPU of a build with one new entry, {found.entries} in the document, a format"
+    yield Line("pages", usual, median(found.usual) / FORMATS, "ms", BUILD_MS)
     where = f"{found.held:,} articles on {found.pages:,} pages"
     for what, spent in (
         ("one new article in the live document", found.live),
