@@ -229,7 +229,10 @@ def _twins(context: Context, ends: float) -> tuple[int, tuple[Nudge, ...]]:
 
 
 def _twins_of(context: Context, lease: Lease, rows: Sequence[Any], ends: float) -> int:
-    """The twins of one feed: of one document, and of others as far as there is time. A feed left by a crash is not ours to make healthy: its own next run must be careful."""
+    """The twins of one feed: of one document, and of others as far as there is time.
+
+    A feed left by a crash is not ours to make healthy: its own next run must be careful.
+    """
     if lease.hold.careful:
         lease.broken = True
         return 0
