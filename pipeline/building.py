@@ -304,6 +304,7 @@ def head(site: Site, base: Base, feed: Feed, fmt: Format, edition: Edition, upda
         prev_archive_url=f"{url}{edition.previous}.{fmt.extension}" if edition.previous else "",
         current_url=f"{url}{feed.name}.{fmt.extension}" if edition.archive else "",
         is_archive=edition.archive,
+        logo_url=site.logo_url,
         publication=site.publication,
         addresses=tuple(Address(f.name, f.title or f.name, f"{url}{feed.name}.{f.extension}", f.media_type) for f in formats_of(feed)),
     )

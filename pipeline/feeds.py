@@ -254,6 +254,7 @@ def _settle(
             deliveries.put_on_page(tx, lease.key, page.name, _url(feed, site, page.name), on_it)
         lease.hasten(tx)
         deliveries.fail(tx, lease.key, [Failure(d, "left out", left_out[d.article_id], None) for d in due if d.article_id in left_out])
+        deliveries.fail(tx, lease.key, [_lost(context, d, tx.now) for d in due if _is_lost(feed, rows, made, d)])
         deliveries.left_out(tx, lease.key, {a: left_out[a] for a in made.broken - {d.article_id for d in due}})
         deliveries.record(
             tx, lease.key, [(s.due.article_id, 0, "settled", "") for s in good if s.due.attempts or lease.hold.circuit_failures]
@@ -286,6 +287,18 @@ def _settled(feed: Feed, site: Site, work: Work, made: Made, due: Due) -> Settle
         page = made.places[due.article_id]
         return Settled(due, PAGE if page else LIVE, _url(feed, site, page), page)
     return None if feed.page_size else Settled(due, BEYOND, _url(feed, site))
+
+
+def _is_lost(feed: Feed, rows: Rows, made: Made, due: Due) -> bool:
+    """Whether it stands nowhere although nothing was left to the next run: what cannot be, and would be tried without a pause."""
+    left = rows.work.left or made.too_much or due.article_id in rows.work.waiting or due.article_id in made.left_out
+    return bool(feed.page_size) and due.present and due.article_id not in made.places and not left
+
+
+def _lost(context: Context, due: Due, now: datetime) -> Failure:
+    error = Transient("It has no place in the feed.")
+    context.log.error("entry without a place", article=due.article_id)
+    return Failure(due, "failed", str(error), leasing.again_at(context, Kind.FEED, due.attempts, now, error))
 
 
 def _url(feed: Feed, site: Site, page: str | None = None) -> str:

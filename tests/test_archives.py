@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import pytest
 from lxml import etree
 
-from pipeline import recovery
+from pipeline import feeds, recovery
 from pipeline.context import register
 from pipeline.kit.clock import rfc3339
-from pipeline.ledger import archives
+from pipeline.ledger import archives, deliveries
 from tests.conftest import CONFIG, article
 
 if TYPE_CHECKING:
@@ -171,6 +171,31 @@ def test_who_comes_late_is_put_where_it_belongs(room: Newsroom) -> None:
         present[f"n{number}"] = day
         room.drain()
         holds(room, present)
+
+
+def test_what_was_written_before_1970_has_its_place(room: Newsroom) -> None:
+    """The null date of a CMS east of Greenwich is an hour before the epoch; a newspaper's own archive begins long before it."""
+    present = {f"n{n}": float(day) for n, day in enumerate((-20_667.3, -28_000, -40_000, *range(6)))}
+    for number, day in enumerate(present.values()):
+        publish(room, number, day)
+        room.drain()
+    holds(room, present)
+    publish(room, 2, present["n2"], "corrected", headline="The first page, corrected")
+    room.drain()
+    holds(room, present)
+
+
+def test_an_entry_that_has_no_place_is_a_failure_and_not_tried_without_a_pause(room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cannot be; if it is, the operator reads of it, and the others come through."""
+    stretch = deliveries.stretch
+    monkeypatch.setattr(deliveries, "stretch", lambda *given: [row for row in stretch(*given) if not row.identity.endswith("/n1")])
+    for number in range(3):
+        publish(room, number, number)
+    room.drain()
+    assert feeds.run(room.context, [KEY]).nudges == ()
+    assert ids(documents(room)["all.atom"]) == ["n2", "n0"]
+    (at,) = (outlet for outlet in room.status("n1").outlets if outlet.outlet == KEY)
+    assert (at.state, at.reason) == ("retrying", "It has no place in the feed.")
 
 
 def test_many_that_come_late_all_find_a_page(room: Newsroom) -> None:

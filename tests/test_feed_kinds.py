@@ -51,6 +51,30 @@ def test_a_feed_is_written_in_the_formats_it_names(make_newsroom: Callable[..., 
     assert held.url == "http://127.0.0.1:8499/demo/feeds/wire.ninjs.json"
 
 
+def test_a_feed_bears_the_logo_of_its_site(make_newsroom: Callable[..., Newsroom]) -> None:
+    """At the origin and at a mirror."""
+    url = "https://www.example.org/logo.png"
+    room = make_newsroom(CONFIG.replace("[sites.demo]\n", f'[sites.demo]\nlogo_url = "{url}"\n'))
+    room.send("published", article())
+    room.drain()
+    mirror = room.context.settings.data / "mirrors/demo/one/feeds"
+    for rss, atom in ((room.feed(extension="rss"), room.feed(extension="atom")), ((mirror / "all.rss").read_bytes(), (mirror / "all.atom").read_bytes())):
+        assert etree.fromstring(rss).findtext("channel/image/url") == url
+        assert etree.fromstring(atom).findtext("{http://www.w3.org/2005/Atom}logo") == url
+
+
+def test_hundreds_of_withdrawals_each_leave_a_tombstone(small_newsroom: Newsroom) -> None:
+    """Whoever follows them loses none."""
+    for number in range(130):
+        small_newsroom.send("published", article(id=f"n{number}", url=f"https://www.example.org/n{number}"))
+    small_newsroom.drain()
+    for number in range(130):
+        small_newsroom.send("withdrawn", {"id": f"n{number}"})
+    small_newsroom.drain()
+    gone = etree.fromstring(small_newsroom.feed(extension="atom")).findall("{http://purl.org/atompub/tombstones/1.0}deleted-entry")
+    assert len(gone) == 130
+
+
 def test_a_feed_of_films_takes_nothing_else(make_newsroom: Callable[..., Newsroom]) -> None:
     """An article without one is skipped, and told why; beside other formats it stands in those."""
     more = '[sites.demo.feeds.tv]\ntitle = "TV"\nformats = ["roku"]\n[sites.demo.feeds.both]\ntitle = "Both"\nformats = ["rss", "roku"]\n'

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Integer, Text, and_, bindparam, case, cast, false, func, literal, null, or_, select, text, update
 
-from pipeline.kit.clock import EPOCH
 from pipeline.ledger import tables as t
 from pipeline.ledger.types import Instant
 from pipeline.ledger.upsert import insert
@@ -342,12 +341,12 @@ def _window() -> Executable:
     )
 
 
-FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
+EVER, FOREVER = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 
 
 def stretch(tx: Tx, outlet: str, above: tuple[datetime, int] | None, upto: tuple[datetime, int] | None, most: int) -> list[Row[Any]]:
     """As `window`, oldest first: what lies above one place of the order, up to and with another."""
-    low, high = above or (EPOCH, -1), upto or (FOREVER, 0)
+    low, high = above or (EVER, -1), upto or (FOREVER, 0)
     values = {"low": low[0], "low_id": low[1], "high": high[0], "high_id": high[1]}
     return tx.all(_stretch(), {"outlet": outlet, "most": most, **values})
 
@@ -380,7 +379,7 @@ def _removed_from_page() -> Executable:
     return _removed_from().where(d.page == bindparam("page"))
 
 
-def removed_since(tx: Tx, outlet: str, since: datetime, most: int = 100) -> list[Row[Any]]:
+def removed_since(tx: Tx, outlet: str, since: datetime, most: int = 1000) -> list[Row[Any]]:
     """(identity, live_at) of articles withdrawn from an outlet since then, newest first."""
     return tx.all(_removed(), {"outlet": outlet, "since": since, "most": most})
 
