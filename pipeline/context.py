@@ -18,7 +18,7 @@ from pipeline.kit.cache import Recent, Weighed
 from pipeline.kit.clock import Clock, SystemClock
 from pipeline.ledger import Ledger, archives, deliveries, duties, outlets, subscriptions
 from pipeline.model.errors import ConfigError, Unavailable
-from pipeline.model.settings import Feed, Kind, Mirror, Network, Settings, Site, outlet_key
+from pipeline.model.settings import Feed, IndexNow, Kind, Mirror, Network, Settings, Site, outlet_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,8 +128,8 @@ class Context:
         site_name, _, rest = key.partition("/")
         kind, _, name = rest.partition(":")
         site = next((s for s in self.settings.sites if s.name == site_name), None)
-        groups: dict[str, tuple[Feed | Mirror | Network, ...]] = (
-            {"feed": site.feeds, "mirror": site.mirrors, "network": site.networks} if site else {}
+        groups: dict[str, tuple[Feed | Mirror | Network | IndexNow, ...]] = (
+            {"feed": site.feeds, "mirror": site.mirrors, "network": site.networks, "indexnow": site.indexnow} if site else {}
         )
         names = [outlet.name for outlet in groups.get(kind, ())]
         if site is None or name not in names:

@@ -1,4 +1,4 @@
-"""Step 3b: a changed topic → its WebSub subscribers and other hubs; and what was asked of the hub, verified.
+"""Step 3b: a changed topic → its WebSub subscribers and other hubs, addresses → IndexNow; and what was asked of the hub, verified.
 
 claim > what the topics say > requests, each in a thread of its own > settled together as they end > ask again
 
@@ -17,7 +17,7 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pipeline import building
+from pipeline import building, indexnow
 from pipeline.kit import limits, metrics, websub
 from pipeline.kit.http import HttpRefused, HttpUnreachable, retry_after
 from pipeline.kit.sealing import Unsealable
@@ -87,8 +87,9 @@ class Text:
 
 
 def run(context: Context, keys: Sequence[str] = ()) -> Run:
-    """Begin whatever the hub has to do now. `keys` is not used: topics are worked from rows."""
-    del keys
+    """Tell the IndexNow outlets among `keys`; else begin whatever the hub has to do now: topics are worked from rows."""
+    if told := [key for key in keys if indexnow.is_mine(key)]:
+        return indexnow.run(context, told)
     shift = _Shift(context)
     ends = context.clock.monotonic() + TAKES_WORK
     begun, more = 0, True

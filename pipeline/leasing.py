@@ -6,6 +6,7 @@ touch before each item, so that what stops a worker is known by name and stops o
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -67,12 +68,16 @@ class Lease:
             message = f"somebody else took over {self.key}"
             raise FenceLost(message)
 
-    def failed(self, tx: Tx, times: int = 1) -> None:
-        """The outlet itself failed, so often: after some of it in a row it is left alone for a while."""
+    def failed(self, tx: Tx, times: int = 1, asked: float = 0.0) -> None:
+        """The outlet itself failed, so often: after some of it in a row it is left alone for a while.
+
+        asked  the seconds it asked to be left alone for: that is done at once
+        """
         bounds = self.context.settings.limits
         self.has_failed = True
+        most, seconds = (1, math.ceil(asked)) if asked > 0 else (bounds.circuit_failures, bounds.circuit_seconds)
         for _ in range(times):
-            until = outlets.failed_once_more(tx, self.hold, bounds.circuit_failures, bounds.circuit_seconds)
+            until = outlets.failed_once_more(tx, self.hold, most, seconds)
             self.circuit = f"open until {rfc3339(until)}" if until else ""
 
     def hasten(self, tx: Tx) -> None:

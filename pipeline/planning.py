@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipeline.model.article import Article
     from pipeline.model.settings import Site
 
-STEP_OF = {Kind.FEED: Step.FEEDS, Kind.MIRROR: Step.MIRRORS, Kind.NETWORK: Step.SOCIAL}
+STEP_OF = {Kind.FEED: Step.FEEDS, Kind.MIRROR: Step.MIRRORS, Kind.NETWORK: Step.SOCIAL, Kind.INDEXNOW: Step.HUB}
 
 
 def lines(
@@ -33,6 +33,7 @@ def lines(
 
     What a closed outlet held it was told to give up when it was closed.
     Networks keep what they have when only the rules no longer match (`on_leave = keep`); a withdrawal removes it there too.
+    IndexNow is told of a withdrawal even where it was told of nothing before: search engines know addresses from elsewhere.
     """
     chosen = routes(article, site) if article else _nowhere(site)
     closed = {outlet_key(site.name, kind, outlet.name) for kind, outlet in outlets(site) if outlet.closed}
@@ -45,6 +46,7 @@ def lines(
             present=route.takes,
             reason=route.reason,
             keep=route.kind is Kind.NETWORK and article is not None,
+            tell=route.kind is Kind.INDEXNOW,
             sort_at=sort_at,
             wanted_at=wanted_at,
         )
@@ -58,7 +60,7 @@ def _nowhere(site: Site) -> Sequence[Route]:
 
 
 def nudges(keys: Iterable[str]) -> tuple[Nudge, ...]:
-    """Feeds first, because they are what is waited for; one nudge for each feed and mirror, one for all networks.
+    """Feeds first, because they are what is waited for; one nudge for each feed, mirror and IndexNow, one for all networks.
 
     A mirror may keep its run waiting, so none shares a nudge. Composing payloads waits for nobody.
     """

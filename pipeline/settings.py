@@ -20,7 +20,22 @@ from pipeline.dialects import dialects
 from pipeline.formats import FORMATS
 from pipeline.kit import config, sealing, secrecy, signatures
 from pipeline.model.errors import ConfigError
-from pipeline.model.settings import Feed, Hub, Kind, Limits, Mirror, Network, Retries, Rules, Server, Settings, Site, Source, outlet_key
+from pipeline.model.settings import (
+    Feed,
+    Hub,
+    IndexNow,
+    Kind,
+    Limits,
+    Mirror,
+    Network,
+    Retries,
+    Rules,
+    Server,
+    Settings,
+    Site,
+    Source,
+    outlet_key,
+)
 from pipeline.rules import schema
 
 if TYPE_CHECKING:
@@ -140,6 +155,7 @@ def _site_faults(site: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         yield "timezone", "Expected an IANA time zone such as Europe/Berlin."
     yield from _feed_faults(site.get("feeds", {}))
+    yield from _indexnow_faults(site.get("indexnow", {}))
     for name, network in site.get("networks", {}).items():
         if name not in networks.names():
             yield f"networks/{name}", f"Expected one of {', '.join(networks.names())}."
@@ -152,6 +168,22 @@ def _site_faults(site: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"mirrors/{name}", "A mirror over http needs target (where documents are PUT) and base_url (where readers find them)."
         elif mirror.get("backend") == "http" and not _HTTP_TARGET.fullmatch(mirror["target"]):
             yield f"mirrors/{name}/target", "Expected an http or https URL with a slash at its end; its credentials are the token's."
+
+
+def _indexnow_faults(indexnow: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Addresses that nothing can be sent to, or that nobody can be told of."""
+    for name, told in indexnow.items():
+        for option in ("endpoint", "key_location"):
+            if not _is_plain(told.get(option) or "https://plain/"):
+                yield f"indexnow/{name}/{option}", "Expected a URL in ASCII with a host, and a port only where it is a number up to 65535."
+
+
+def _is_plain(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return url.isascii() and url.isprintable() and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _feed_faults(feeds: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -329,6 +361,7 @@ def _site(name: str, raw: Mapping[str, Any], public: str, base: Path, data: Path
             "feeds": tuple(_feeds(raw)),
             "mirrors": tuple(_mirror(name, n, m, public, base, data) for n, m in raw["mirrors"].items()),
             "networks": tuple(_network(n, m) for n, m in raw["networks"].items()),
+            "indexnow": tuple(IndexNow(name=n, **m) for n, m in raw["indexnow"].items()),
         },
     )
 
@@ -382,6 +415,8 @@ def _network(name: str, raw: Mapping[str, Any]) -> Network:
 
 
 _HUBS = ("hub_url", "hubs")
+_APART = frozenset({"feeds", "mirrors", "networks", "indexnow", *_HUBS})  # what shapes no document of every outlet
+_FILLED = frozenset({Kind.FEED, Kind.MIRROR})
 
 
 def own_topics(settings: Settings) -> dict[str, str]:
@@ -405,20 +440,21 @@ def is_topic(settings: Settings, url: str) -> bool:
 def outlet_rows(settings: Settings) -> list[dict[str, object]]:
     """One row for every configured outlet: key, site, kind, name, closed, a hash of all that shapes its documents, and one of its rules.
 
-    A network has none of these: what is older than its rules is no news there.
+    Networks and IndexNow have none of these: what is older than their rules is no news there.
     """
     rows: list[dict[str, object]] = []
     for site in settings.sites:
-        frame = {f.name: getattr(site, f.name) for f in fields(Site) if f.name not in {"feeds", "mirrors", "networks", *_HUBS}}
+        frame = {f.name: getattr(site, f.name) for f in fields(Site) if f.name not in _APART}
         shared = [asdict(mirror) | {"token": ""} for mirror in site.mirrors] + [asdict(feed) for feed in site.feeds]
-        groups = ((Kind.FEED, site.feeds), (Kind.MIRROR, site.mirrors), (Kind.NETWORK, site.networks))
+        groups = ((Kind.FEED, site.feeds), (Kind.MIRROR, site.mirrors), (Kind.NETWORK, site.networks), (Kind.INDEXNOW, site.indexnow))
         for kind, outlets in groups:
             for outlet in outlets:
                 hubs = [getattr(site, name) for name in _HUBS] if kind is Kind.FEED else []  # nothing else names them
                 shape = [frame, asdict(outlet) | {"token": ""}, shared if kind is Kind.MIRROR else [], *hubs]
+                shape = [] if kind is Kind.INDEXNOW else shape  # what was told is not told again for a new key
                 sha = hashlib.sha256(json.dumps(shape, sort_keys=True, default=str).encode()).hexdigest()
                 named = {"key": outlet_key(site.name, kind, outlet.name), "site": site.name, "kind": kind.value, "name": outlet.name}
                 taking = json.dumps([asdict(outlet.rules), outlet.closed])
-                rules_sha = hashlib.sha256(taking.encode()).hexdigest() if kind is not Kind.NETWORK else ""
+                rules_sha = hashlib.sha256(taking.encode()).hexdigest() if kind in _FILLED else ""
                 rows.append({**named, "config_sha": sha, "rules_sha": rules_sha, "closed": outlet.closed})
     return rows

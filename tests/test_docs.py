@@ -169,7 +169,7 @@ def options() -> Iterator[Option]:
     for line in EXAMPLE.splitlines():
         if header := re.fullmatch(r"\[(.+)\]", line):
             parts = header[1].split(".")
-            table, comment = parts[-2][:-1] if len(parts) > 1 else parts[0], ""
+            table, comment = parts[-2].removesuffix("s") if len(parts) > 1 else parts[0], ""
         elif option := re.fullmatch(r"(#?)([a-z_]+) = (.+)", line):
             yield Option(table, option[2], bool(option[1]), tomllib.loads(f"v = {option[3]}")["v"], comment)
             comment = ""
@@ -182,8 +182,8 @@ def wanted() -> dict[tuple[str, str], dict[str, Any]]:
     document: dict[str, Any] = dict(schema.documents()["config.v1.json"])
     top = document["properties"]
     tables = {"": top, **{n: top[n]["properties"] for n in ("server", "limits", "retries", "hub")}}
-    tables |= {name: document["$defs"][name]["properties"] for name in ("source", "site", "feed", "mirror", "network")}
-    inner = {"", "sites", "sources", "feeds", "mirrors", "networks", "server", "limits", "retries", "hub"}
+    tables |= {name: document["$defs"][name]["properties"] for name in ("source", "site", "feed", "mirror", "network", "indexnow")}
+    inner = {"", "sites", "sources", "feeds", "mirrors", "networks", "indexnow", "server", "limits", "retries", "hub"}
     return {
         (table, name): rule for table, found in tables.items() for name, rule in found.items() if name not in inner or table == "retries"
     }

@@ -31,7 +31,10 @@ FURTHEST = timedelta(days=8)  # further ahead than any retry list reaches: a clo
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One line of a delivery plan. `keep`: where an article leaves, a copy already there stays (networks)."""
+    """One line of a delivery plan. `keep`: where an article leaves, a copy already there stays (networks).
+
+    tell  there is something to do also where the article leaves and nothing is held (IndexNow)
+    """
 
     article_id: int
     outlet: str
@@ -42,6 +45,7 @@ class Planned:
     keep: bool
     sort_at: datetime
     wanted_at: datetime
+    tell: bool = False
 
 
 def plan(tx: Tx, lines: Sequence[Planned], *, again: bool = False) -> tuple[str, ...]:
@@ -75,7 +79,7 @@ def _row(line: Planned, now: datetime) -> dict[str, object]:
     return {
         "article_id": line.article_id,
         "outlet": line.outlet,
-        "state": PENDING if line.present else SKIPPED,
+        "state": PENDING if line.present or line.tell else SKIPPED,
         "reason": line.reason,
         "wanted": line.revision,
         "wanted_number": line.number,
@@ -83,7 +87,7 @@ def _row(line: Planned, now: datetime) -> dict[str, object]:
         "sort_at": line.sort_at,
         "wanted_at": line.wanted_at,
         "live_at": now,
-        "next_attempt_at": now if line.present else None,
+        "next_attempt_at": now if line.present or line.tell else None,
     }
 
 
@@ -97,7 +101,7 @@ def _upsert(*, keep: bool, again: bool, postgres: bool) -> Executable:
     statement = insert(t.deliveries, postgres=postgres)
     new, old = statement.excluded, t.deliveries.c
     holds = or_(old.wanted_present, old.held_present)
-    due = or_(new.wanted_present, holds, old.next_attempt_at.is_not(None))
+    due = or_(new.next_attempt_at.is_not(None), holds, old.next_attempt_at.is_not(None))
     newer = old.wanted_number < new.wanted_number
     otherwise = and_(old.wanted_number == new.wanted_number, old.wanted_present != new.wanted_present)
     return statement.on_conflict_do_update(

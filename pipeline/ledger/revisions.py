@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import and_, bindparam, func, select
 
 from pipeline.ledger import tables as t
 
@@ -28,6 +28,24 @@ def _by_id() -> Executable:
     columns = (r.id, r.article_id, r.number, r.kind, r.headline, r.content, r.reason, r.published_at, r.modified_at, r.live_at)
     chosen: Any = bindparam("ids", expanding=True)
     return select(*columns, a.identity, a.short_id, a.cms_id).join(t.articles, a.id == r.article_id).where(r.id.in_(chosen))
+
+
+def shown_since(tx: Tx, outlet: str, articles: Collection[int]) -> list[Row[Any]]:
+    """(article_id, url) of what was live of these articles since the revision that an outlet holds, that one included, oldest first."""
+    return tx.all(_shown_since(), {"outlet": outlet, "articles": list(articles)}) if articles else []
+
+
+@cache
+def _shown_since() -> Executable:
+    r, d = t.revisions.c, t.deliveries.c
+    chosen: Any = bindparam("articles", expanding=True)
+    since = and_(d.article_id == r.article_id, r.number >= func.coalesce(d.held_number, 0), r.number <= d.wanted_number)
+    return (
+        select(r.article_id, r.content["url"].as_string().label("url"))
+        .join(t.deliveries, since)
+        .where(d.outlet == bindparam("outlet"), d.article_id.in_(chosen), r.live_at.is_not(None), r.kind != "withdrawn")
+        .order_by(r.article_id, r.number)
+    )
 
 
 def last_shown(tx: Tx, articles: Collection[int]) -> list[Row[Any]]:

@@ -13,6 +13,7 @@ class Kind(StrEnum):
     FEED = "feed"
     MIRROR = "mirror"
     NETWORK = "network"
+    INDEXNOW = "indexnow"
 
 
 def outlet_key(site: str, kind: Kind, name: str) -> str:
@@ -123,6 +124,22 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexNow:
+    """An endpoint that hands on to search engines which addresses are new, changed or gone (indexnow.org/documentation).
+
+    key           what search engines look for at the articles' host; public, for it stands there in a file
+    key_location  where that file stands; empty: `/<key>.txt` at each host
+    """
+
+    name: str
+    key: str
+    endpoint: str = "https://api.indexnow.org/indexnow"
+    key_location: str = ""
+    rules: Rules = Rules()  # it takes every article: what is to be found is what the site shows
+    closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """One publication. `home_url` ends with a slash; `tag_host` and `tag_date` make identities (RFC 4151)."""
 
@@ -148,6 +165,7 @@ class Site:
     feeds: tuple[Feed, ...] = ()
     mirrors: tuple[Mirror, ...] = ()
     networks: tuple[Network, ...] = ()
+    indexnow: tuple[IndexNow, ...] = ()
 
     @property
     def feeds_base(self) -> str:
@@ -163,7 +181,7 @@ class Site:
 class Retries:
     """Seconds until the next attempt, by kind of outlet; after the last one a delivery is failed.
 
-    hub  of each subscriber by itself; after the last one it is told of the next change only
+    hub  of each subscriber by itself; after the last one it is told of the next change only. IndexNow comes back by it, and never gives up
     """
 
     feed: tuple[int, ...] = (1, 2, 5, 10, 30, 60, 300, 900, 3600)
@@ -173,7 +191,7 @@ class Retries:
 
     def of(self, kind: Kind) -> tuple[int, ...]:
         """The list of one kind."""
-        return {Kind.FEED: self.feed, Kind.MIRROR: self.mirror, Kind.NETWORK: self.network}[kind]
+        return {Kind.FEED: self.feed, Kind.MIRROR: self.mirror, Kind.NETWORK: self.network, Kind.INDEXNOW: self.hub}[kind]
 
 
 @dataclass(frozen=True, slots=True)

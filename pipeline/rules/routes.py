@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipeline.model.article import Article
-    from pipeline.model.settings import Feed, Mirror, Network, Rules, Site
+    from pipeline.model.settings import Feed, IndexNow, Mirror, Network, Rules, Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,12 @@ class Route:
     reason: str = ""
 
 
-def outlets(site: Site) -> Iterator[tuple[Kind, Feed | Mirror | Network]]:
+def outlets(site: Site) -> Iterator[tuple[Kind, Feed | Mirror | Network | IndexNow]]:
     """Every outlet of a site: feeds first, because they are what is waited for."""
     yield from ((Kind.FEED, feed) for feed in site.feeds)
     yield from ((Kind.MIRROR, mirror) for mirror in site.mirrors)
     yield from ((Kind.NETWORK, network) for network in site.networks)
+    yield from ((Kind.INDEXNOW, indexnow) for indexnow in site.indexnow)
 
 
 def routes(article: Article, site: Site) -> tuple[Route, ...]:

@@ -20,7 +20,7 @@ from pipeline.kit import log
 from pipeline.ledger import duties
 from pipeline.model.errors import PressrunError, Unavailable
 from pipeline.model.run import Nudge, Step
-from pipeline.web import api, feeds, health, hub, mirrors, openapi, problems, static, webhooks
+from pipeline.web import api, feeds, health, hub, indexnow, mirrors, openapi, problems, static, webhooks
 from pipeline.web.looks import Looks
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ ROUTES = [
     Route("/{site}/sitemaps/{file}", feeds.serve),
     Route("/{site}/items/{file}", feeds.serve),
     Route("/{site}/shares/{article:path}.json", api.shares),
+    Route("/{key}.txt", indexnow.key_file),
 ]
 
 

@@ -218,6 +218,7 @@ def _paths() -> dict[str, dict[str, Any]]:
             query=("topic", "state:subscription", "limit"),
             token=True,
         ),
+        "/{key}.txt": _get("The key search engines look for (IndexNow)", _answers(200, "The key.", "text/plain", 404), "key"),
         "/static/examples/{file}": _get("A picture of the sample articles", _answers(200, "A photograph.", "image/jpeg", 404), "file"),
         "/healthz": _get("Alive", _answers(200, "Yes.", json_)),
         "/readyz": _get("Ready", _answers(200, "Yes.", json_, 503)),

@@ -122,6 +122,11 @@ hashtags = true
 account = "a"
 options = { a = "b" }
 closed = false
+[sites.demo.indexnow.all]
+key = "0123abcd"
+endpoint = "https://api.example/indexnow"
+key_location = "https://www.example.org/keys/0123abcd.txt"
+closed = false
 """
 """Every key there is; a test keeps it so."""
 
@@ -167,7 +172,7 @@ FORMS = (
 def _keys() -> Iterator[tuple[str, Mapping[str, Any]]]:
     """(table.key, its schema) for every key of `config.v1.json`, with the names that WHOLE gives to what has one."""
     root: Any = schema.documents()["config.v1.json"]
-    names = {"sites": "demo", "sources": "newsroom", "feeds": "all", "mirrors": "one", "networks": "x"}
+    names = {"sites": "demo", "sources": "newsroom", "feeds": "all", "mirrors": "one", "networks": "x", "indexnow": "all"}
 
     def walk(where: str, node: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
         node = root["$defs"][node["$ref"].rpartition("/")[2]] if str(node.get("$ref", "")).startswith("#") else node

@@ -111,7 +111,7 @@ OF_ALL = {
     "/api/v1/subscriptions": "the subscriptions of the deployment, for its token",
     "/metrics": "names of outlets and sources, and numbers; not for the public",
 }
-OF_NONE = {"/healthz", "/readyz", "/openapi.json", "/docs", "/", "/static/examples/{file}"}
+OF_NONE = {"/healthz", "/readyz", "/openapi.json", "/docs", "/", "/static/examples/{file}", "/{key}.txt"}
 
 
 def test_every_address_is_a_sites_or_the_deployments_or_nobodys() -> None:

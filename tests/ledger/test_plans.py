@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from pipeline import context as contexts
 from pipeline import feeds, mirrors, recovery, social, upkeep, validate
 from pipeline.cli.start import first_token
-from pipeline.ledger import deliveries, documents, duties, events, outlets, views
+from pipeline.ledger import deliveries, documents, duties, events, outlets, revisions, views
 from pipeline.ledger import tables as t
 from pipeline.web.app import ROUTES, make_app
 from tests.conftest import open_newsroom
@@ -148,6 +148,7 @@ def questions(room: Newsroom, explainer: Explainer) -> None:
             "unsettled": lambda: deliveries.unsettled_counts(tx),
             "unread": lambda: events.waiting_counts(tx),
             "seen": lambda: duties.comparing(tx),
+            "addresses to tell": lambda: revisions.shown_since(tx, "demo/mirror:one", range(SIZE // 2, SIZE // 2 + 500)),
         }
         for name, ask in asked.items():
             with explainer.path(f"asked: {name}"):
@@ -186,6 +187,7 @@ def web(room: Newsroom, explainer: Explainer) -> None:
         "/{site}/sitemaps/{file}": "/demo/sitemaps/none.xml",
         "/{site}/items/{file}": "/demo/items/none.ninjs.json",
         "/{site}/shares/{article:path}.json": "/demo/shares/o-7.json",
+        "/{key}.txt": "/none.txt",
     }
     assert set(asked) == {route.path for route in ROUTES if route.methods and "GET" in route.methods}
     with TestClient(make_app(room.context, lambda _n: None), follow_redirects=False) as client:
