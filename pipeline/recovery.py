@@ -2,7 +2,7 @@
 
 Storing a document costs no fsync; this is what it costs instead: feeds are looked at once before the app calls
 itself ready, and their compressed twins are made again; pages of mirrors are measured whenever the app serves one,
-and upkeep compares those stored shortly before the machine stopped (`docs/decisions/0009-after-an-unclean-stop.md`).
+and upkeep compares those stored shortly before the machine stopped, and archive pages (`docs/decisions/0009-after-an-unclean-stop.md`).
 When an operator asks, all of it is compared.
 """
 
@@ -33,13 +33,14 @@ if TYPE_CHECKING:
 
     from pipeline.backends import Backend
     from pipeline.context import Context
-    from pipeline.model.settings import Mirror
+    from pipeline.ledger.engine import Tx
 
 
 LOOKS, PAUSE = 10, 0.05
 TWINS: tuple[tuple[str, Callable[[bytes], bytes]], ...] = ((".gz", gzip.decompress), (".br", brotli.decompress))
 CHECK_IN = timedelta(minutes=1)
 SLICE = 200
+PAGES = 30  # documents of archive pages, of 100 kB and more each, with two twins to unpack
 
 
 def check_feeds(context: Context) -> tuple[str, ...]:
@@ -89,7 +90,9 @@ def check_in(context: Context, kernel: str) -> None:
         seen = duties.kernel_seen_at(tx, kernel)
         if seen is not None and tx.now - CHECK_IN < seen <= tx.now:
             return
-    folders = [outlet_key(s.name, Kind.MIRROR, m.name) for s in context.settings.sites for m in s.mirrors if m.backend == "local"]
+    sites = context.settings.sites
+    folders = [feed_key(site, feed) for site in sites for feed in site.feeds if feed.page_size and not feed.closed]
+    folders += [outlet_key(s.name, Kind.MIRROR, m.name) for s in sites for m in s.mirrors if m.backend == "local"]
     with context.ledger.write() as tx:
         new = duties.check_in(tx, kernel, folders)
     if new:
@@ -110,28 +113,53 @@ def compare(context: Context, ends: float) -> None:
 
 def _compare_slice(context: Context, key: str, since: datetime, after: str) -> str | None:
     """The path up to which is compared now, None at the end, or where nothing can be said here: that is left to the next run."""
-    mirror = _local(context, key)
+    backend, pages = _folder(context, key), f"/{Kind.FEED.value}:" in key
     path: str | None = None
-    if mirror is not None:
-        backend = context.mirror_backend(key, mirror)
+    if backend is not None:
         with context.ledger.read() as tx:
-            rows, path = documents.stored_since(tx, key, since, after, SLICE)
+            rows, path = documents.stored_since(tx, key, since, after, PAGES if pages else SLICE)
         if rows and not (isinstance(backend, Mounted) and backend.mounted()):
             return None  # a folder of another machine, or not mounted here: that nothing stands there says nothing
-        if wrong := [row for row in rows if _drift(backend, row.path, row)]:
+        if pages:
+            _compare_pages(context, backend, key, rows)
+        elif wrong := [row for row in rows if _drift(backend, row.path, row)]:
             torn(context, key, wrong)
     with context.ledger.write() as tx:
         duties.compared(tx, key, since, path)
     return path
 
 
-def _local(context: Context, key: str) -> Mirror | None:
-    """The mirror in a folder with that key; None for one that is no longer configured so."""
+def _folder(context: Context, key: str) -> Backend | None:
+    """The folder of a feed or mirror; None for one that is no longer configured so."""
     try:
-        site, _, name = context.outlet(key)
+        site, kind, name = context.outlet(key)
     except KeyError:
         return None
-    return next((m for m in site.mirrors if m.name == name and m.backend == "local"), None)
+    if kind is Kind.FEED:
+        return context.origin(key)
+    mirror = next((m for m in site.mirrors if m.name == name and m.backend == "local"), None)
+    return context.mirror_backend(key, mirror) if mirror is not None else None
+
+
+def _compare_pages(context: Context, backend: Backend, key: str, rows: Sequence[Row[Any]]) -> None:
+    """Have archive pages that are damaged written again, or whose twins are. Live documents were compared before the app was ready."""
+    stand = [row for row in rows if page_of(row.path) and row.status == DocumentStatus.LIVE.value]
+    wrong = [row for row in stand if _wrong(backend, row)]
+    if not wrong:
+        return
+    with context.ledger.write() as tx:
+        # Of a page that a run wrote meanwhile the row is another one now.
+        same = [row.path for row in wrong if _unchanged(row, documents.one(tx, key, row.path))]
+        _write_again(tx, key, same)
+    for path in same:
+        context.log.error("document damaged", outlet=key, path=path)
+
+
+def _write_again(tx: Tx, key: str, paths: Sequence[str]) -> None:
+    """Have a feed's next run store these documents, whatever it finds to be unchanged."""
+    documents.forget(tx, key, paths)
+    archives.write_again(tx, key, {page for path in paths if (page := page_of(path))})
+    deliveries.again(tx, key, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +183,7 @@ def verify_feed(context: Context, key: str, *, repair: bool = True) -> tuple[int
         found, looked = _differing(context, key)
     if found and repair:
         with context.ledger.write() as tx:
-            documents.forget(tx, key, list(found))
-            archives.write_again(tx, key, {page for path in found if (page := page_of(path))})
-            deliveries.again(tx, key, ())
+            _write_again(tx, key, list(found))
     return looked, tuple(Drift(path, detail) for path, detail in found.items())
 
 

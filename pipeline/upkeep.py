@@ -294,7 +294,7 @@ def _leases_end(context: Context) -> None:
 
 
 def _compare(context: Context, ends: float) -> None:
-    """After a start of the machine: what local mirrors stored shortly before it stopped. Elsewhere than on Linux nothing tells of one."""
+    """After a start of the machine: what was stored shortly before it stopped. Elsewhere than on Linux nothing tells of one."""
     if name := boot():
         recovery.check_in(context, name)
     recovery.compare(context, ends)

@@ -6,13 +6,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
-from pipeline import recovery, upkeep
+from pipeline import feeds, recovery, upkeep, validate
+from pipeline.backends.local import LocalBackend
 from pipeline.ledger import duties
 from pipeline.model.errors import Unavailable
+from pipeline.paging import page_of
 from tests.support.mirrors import KEY, story
+from tests.test_archives import KEY as KEY_OF_FEED
+from tests.test_archives import TEXT, publish
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.conftest import Newsroom
@@ -179,3 +185,168 @@ def test_kernels_of_long_ago_are_forgotten(newsroom: Newsroom) -> None:
         newsroom.clock.move(30 * HOUR)
     with newsroom.context.ledger.read() as tx:
         assert [duties.kernel_seen_at(tx, f"kernel of day {day}") is not None for day in range(5)] == [False] * 4 + [True]
+
+
+# --- archive pages, which are too many to be compared before the app is ready
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def archive(request: pytest.FixtureRequest, make_newsroom: Callable[..., Newsroom], tmp_path: Path) -> Newsroom:
+    """A newsroom whose feed has archive pages with twins, noted to be at work, over each database."""
+    url = request.getfixturevalue("postgres") if request.param == "postgres" else f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    room = make_newsroom(TEXT, url)
+    with_pages(room)
+    return room
+
+
+@pytest.fixture
+def small_archive(make_newsroom: Callable[..., Newsroom]) -> Newsroom:
+    """The same over SQLite in memory."""
+    room = make_newsroom(TEXT)
+    with_pages(room)
+    return room
+
+
+def with_pages(room: Newsroom, first: int = 0, count: int = 16) -> None:
+    """Articles that fill pages of four; their twins are packed, and upkeep was there a minute later."""
+    for number in range(first, first + count):
+        publish(room, number, number / 10)
+    room.drain()
+    for seconds in (3, 3, 61):
+        room.clock.move(seconds)
+        room.drain()
+
+
+def pages_in(room: Newsroom) -> dict[str, bytes]:
+    """Name → bytes of everything that stands of archive pages, twins too."""
+    folder = room.context.settings.origin / "demo" / "feeds"
+    return {file.name: file.read_bytes() for file in folder.glob("all-2026-*")}
+
+
+def restarted(room: Newsroom, monkeypatch: pytest.MonkeyPatch, kernel: str = "the second kernel") -> None:
+    """The machine starts again: the app compares what it does before it is ready, then upkeep has some seconds."""
+    monkeypatch.setattr(upkeep, "boot", lambda: kernel)
+    recovery.check_feeds(room.context)
+    for _ in range(4):
+        room.drain()
+        room.clock.move(5)
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "cut short": lambda file: file.write_bytes(file.read_bytes()[:100]),
+    "full of noughts": lambda file: file.write_bytes(b"\0" * file.stat().st_size),
+    "empty": lambda file: file.write_bytes(b""),
+    "missing": lambda file: file.unlink(),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_an_archive_page_that_was_torn_is_written_again(archive: Newsroom, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """In whatever format; nobody asked for it, and the other pages are not touched."""
+    whole = pages_in(archive)
+    folder = archive.context.settings.origin / "demo" / "feeds"
+    assert {"all-2026-08-1.atom", "all-2026-08-1.atom.gz", "all-2026-08-3.json"} <= set(whole)
+    times = {name: (folder / name).stat().st_mtime_ns for name in whole}
+    for name in ("all-2026-08-1.atom", "all-2026-08-3.json"):
+        DAMAGE[how](folder / name)
+    archive.drain()
+    assert pages_in(archive) != whole
+    restarted(archive, monkeypatch)
+    assert pages_in(archive) == whole
+    untouched = [name for name in whole if "2026-08-2" in name]
+    assert untouched
+    assert [(folder / name).stat().st_mtime_ns for name in untouched] == [times[name] for name in untouched]
+    assert compared(archive) == []
+
+
+def test_a_torn_twin_of_an_archive_page_is_packed_again(small_archive: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A web server in front gives it to readers as it stands."""
+    whole = pages_in(small_archive)
+    twin = small_archive.context.settings.origin / "demo" / "feeds" / "all-2026-08-2.rss.gz"
+    twin.write_bytes(twin.read_bytes()[:50])
+    restarted(small_archive, monkeypatch)
+    assert pages_in(small_archive) == whole
+
+
+def test_after_a_clean_stop_no_archive_page_is_read(small_archive: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor after a kill: the kernel is the same one, and wrote what it was given. A start stays short."""
+    torn = small_archive.context.settings.origin / "demo" / "feeds" / "all-2026-08-1.atom"
+    torn.write_bytes(b"torn")
+    read: list[str] = []
+    real = LocalBackend.get
+
+    def noting(backend: LocalBackend, path: str) -> bytes | None:
+        read.append(path)
+        return real(backend, path)
+
+    monkeypatch.setattr(LocalBackend, "get", noting)
+    restarted(small_archive, monkeypatch, "the first kernel")
+    assert [path for path in read if page_of(path)] == []
+    assert compared(small_archive) == []
+    assert torn.read_bytes() == b"torn"
+
+
+def test_only_archive_pages_stored_since_the_last_sign_of_life_are_read(small_archive: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are; `pressrun verify` reads all of them."""
+    small_archive.clock.move(72 * HOUR)
+    with_pages(small_archive, 100, 4)
+    folder = small_archive.context.settings.origin / "demo" / "feeds"
+    newest = max(folder.glob("all-2026-08-*.atom"))
+    old = folder / "all-2026-08-1.atom"
+    assert newest != old
+    for file in (old, newest):
+        file.write_bytes(b"torn")
+    restarted(small_archive, monkeypatch)
+    assert (old.read_bytes() == b"torn", newest.read_bytes() == b"torn") == (True, False)
+
+
+def test_archive_pages_are_compared_some_at_a_time(small_archive: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the time of the run is over before it begins: the next one goes on."""
+    monkeypatch.setattr(recovery, "PAGES", 2)
+    recovery.check_in(small_archive.context, "the second kernel")
+    last = small_archive.context.settings.origin / "demo" / "feeds" / "all-2026-08-3.rss"
+    whole = last.read_bytes()
+    last.write_bytes(b"torn")
+    reads: list[int] = []
+    real = LocalBackend.get
+
+    def noting(backend: LocalBackend, path: str) -> bytes | None:
+        reads[-1] += path.endswith((".rss", ".atom", ".json", ".html"))
+        return real(backend, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalBackend, "get", noting)
+        while KEY_OF_FEED in compared(small_archive):
+            reads.append(0)
+            recovery.compare(small_archive.context, small_archive.context.clock.monotonic())
+            assert len(reads) < 50
+    assert (len(reads) > 3, max(reads)) == (True, 2)
+    small_archive.drain()
+    assert last.read_bytes() == whole
+
+
+def test_a_page_that_is_written_while_it_is_compared_is_left_alone(small_archive: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its row is another one by the time it would be marked."""
+    recovery.check_in(small_archive.context, "the second kernel")
+    path = "demo/feeds/all-2026-08-1.atom"
+    real = LocalBackend.get
+
+    def corrected(backend: LocalBackend, asked: str) -> bytes | None:
+        if asked != path:
+            return real(backend, asked)
+        monkeypatch.setattr(LocalBackend, "get", real)
+        publish(small_archive, 0, 0, "corrected", headline="Put right", correction={"note": "Right.", "at": "2026-11-23T09:00:00Z"})
+        drain_without_upkeep(small_archive)
+        return real(backend, asked)
+
+    monkeypatch.setattr(LocalBackend, "get", corrected)
+    with capture_logs() as said:
+        recovery.compare(small_archive.context, small_archive.context.clock.monotonic() + 10)
+    assert [line for line in said if line["event"] == "document damaged"] == []
+    assert b"Put right" in pages_in(small_archive)["all-2026-08-1.atom"]
+
+
+def drain_without_upkeep(room: Newsroom) -> None:
+    """What a webhook leads to."""
+    validate.run(room.context, ("newsroom",))
+    feeds.run(room.context, (KEY_OF_FEED,))
