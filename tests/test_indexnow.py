@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +15,7 @@ from sqlalchemy import event, select, update
 from starlette.testclient import TestClient
 
 from pipeline import indexnow, upkeep, validate
+from pipeline import settings as settings_file
 from pipeline.context import register
 from pipeline.ledger import deliveries, tables, views
 from pipeline.model.errors import ConfigError
@@ -185,6 +191,20 @@ def test_an_engine_that_is_busy_is_asked_again_when_it_says(room: Newsroom, engi
         assert OUTLET not in views.left_alone(tx)
 
 
+def test_who_takes_something_again_is_told_at_once_of_all_that_waited(room: Newsroom, engine: Engine) -> None:
+    """It had asked for an hour; what is new is tried after five minutes, and opens the way."""
+    engine.answers, engine.headers = [503], {"Retry-After": "3600"}
+    room.send("published", article())
+    room.drain()
+    later(room, 310)
+    assert len(engine.told) == 1
+    room.send("published", article(id="a-2", url=f"https://{HOST}/2"))
+    room.drain()
+    later(room, 4)
+    assert set(engine.urls) == {HOME, f"https://{HOST}/2"}
+    assert (line(room).state, line(room, "a-2").state) == ("settled", "settled")
+
+
 def test_an_engine_that_is_away_for_days_is_told_in_the_end(small: Newsroom, engine: Engine) -> None:
     """It is asked every five minutes at most, once, however much waits."""
     engine.answers = [503] * 1000
@@ -308,6 +328,21 @@ def test_ten_thousand_addresses_go_in_one_request_and_one_more_in_a_second(room:
         assert views.completeness(tx)[OUTLET] == {}
 
 
+def test_no_request_has_more_addresses_than_that_where_articles_have_several(
+    small: Newsroom, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two articles that moved are four addresses."""
+    monkeypatch.setattr(indexnow, "MOST", 2)
+    for turn in ("old", "new"):
+        for number in range(2):
+            small.send("published", article(id=f"a-{number}", url=f"https://{HOST}/{turn}/{number}", headline=turn))
+            validate.run(small.context, ("newsroom",))
+        small.clock.move(60)
+    small.drain()
+    assert [len(t.urls) for t in engine.told] == [2, 2]
+    assert {line(small, f"a-{n}").state for n in range(2)} == {"settled"}
+
+
 def test_a_run_that_dies_after_the_request_is_repeated(room: Newsroom, engine: Engine) -> None:
     """At least once: nothing is lost, and to be told twice harms no search engine. The run after it is careful."""
     for number in range(3):
@@ -326,6 +361,43 @@ def test_a_run_that_dies_after_the_request_is_repeated(room: Newsroom, engine: E
     later(room, 6)
     assert [len(t.urls) for t in engine.told] == [3, 1, 1, 1]
     assert {line(room, f"a-{n}").state for n in range(3)} == {"settled"}
+
+
+RUN = """
+import sys
+from pathlib import Path
+from pipeline import indexnow
+from pipeline.context import open_context
+indexnow.run(open_context(Path(sys.argv[1])), (sys.argv[2],))
+"""
+
+
+def test_a_process_killed_between_request_and_settling_loses_nothing(
+    tmp_path: Path, engine: Engine, make_newsroom: Callable[..., Newsroom]
+) -> None:
+    """A real process, ended while the engine answers it; the next run tells it again."""
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    room = make_newsroom(with_indexnow(engine), url)
+    room.send("published", article())
+    validate.run(room.context, ("newsroom",))
+    file = room.context.settings.data.parent / "pressrun.toml"
+    begun: list[subprocess.Popen[bytes]] = []
+    started = threading.Event()
+
+    def kill() -> None:
+        assert started.wait(30)
+        begun[0].kill()
+        begun[0].wait(30)
+
+    engine.taken = kill
+    environment = {**os.environ, "PRESSRUN_DATABASE": url}
+    begun.append(subprocess.Popen([sys.executable, "-c", RUN, str(file), OUTLET], env=environment))
+    started.set()
+    assert begun[0].wait(60) == -signal.SIGKILL
+    assert (engine.urls, line(room).state) == ([HOME], "pending")
+    engine.taken = lambda: None
+    later(room, 60)
+    assert (engine.urls, line(room).state) == ([HOME, HOME], "settled")
 
 
 def test_what_changed_while_it_was_told_is_told_again(small: Newsroom, engine: Engine) -> None:
@@ -386,29 +458,35 @@ def test_an_address_of_the_own_network_is_not_told(engine: Engine, make_newsroom
     assert "not one of 80 and 443" in line(room).reason
 
 
-def test_a_site_without_indexnow_asks_the_ledger_nothing_for_it(make_newsroom: Callable[..., Newsroom], engine: Engine) -> None:
-    """The same statements and rows of a publish, with the code there and without an outlet of it."""
+def test_a_publish_asks_the_ledger_no_more_often_with_indexnow_than_without(make_newsroom: Callable[..., Newsroom], engine: Engine) -> None:
+    """It is a row more in the plan where it is configured, and nothing where it is not."""
 
-    def statements(text: str) -> list[str]:
+    def asked(text: str) -> tuple[int, int]:
         room = make_newsroom(text)
-        seen: list[str] = []
-        engine_ = room.context.ledger._engine("write")
+        statements: list[str] = []
+        connections = room.context.ledger._engine("write")
 
         def listen(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-            seen.append(statement)
+            statements.append(statement)
 
         room.send("published", article())
-        event.listen(engine_, "before_cursor_execute", listen)
+        event.listen(connections, "before_cursor_execute", listen)
         try:
             validate.run(room.context, ("newsroom",))
             upkeep.run(room.context)
         finally:
-            event.remove(engine_, "before_cursor_execute", listen)
+            event.remove(connections, "before_cursor_execute", listen)
         with room.context.ledger.read() as tx:
-            assert not tx.all(select(tables.outlets.c.key).where(tables.outlets.c.kind == "indexnow"))
-        return seen
+            return len(statements), len(tx.all(select(tables.deliveries)))
 
-    assert not any("indexnow" in one for one in statements(CONFIG))
+    without, with_it = asked(CONFIG), asked(with_indexnow(engine))
+    assert (with_it[0] - without[0], with_it[1] - without[1]) == (0, 1)
+
+
+def test_no_feed_or_page_is_made_anew_for_indexnow(tmp_path: Path, engine: Engine) -> None:
+    """Nothing of it shows in any of them, so a start with it is as short as one without."""
+    without, with_it = (settings_file.outlet_rows(settings_in(tmp_path, text)) for text in (CONFIG, with_indexnow(engine)))
+    assert [row for row in with_it if row["kind"] != "indexnow"] == without
 
 
 def test_the_key_stands_at_its_address(small: Newsroom) -> None:
