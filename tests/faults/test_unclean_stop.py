@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from pipeline import feeds, recovery, upkeep, validate
 from pipeline.backends.local import LocalBackend
-from pipeline.ledger import duties
+from pipeline.ledger import documents, duties
 from pipeline.model.errors import Unavailable
 from pipeline.paging import page_of
 from tests.support.mirrors import KEY, story
@@ -212,9 +212,19 @@ def with_pages(room: Newsroom, first: int = 0, count: int = 16) -> None:
     for number in range(first, first + count):
         publish(room, number, number / 10)
     room.drain()
-    for seconds in (3, 3, 61):
-        room.clock.move(seconds)
+    packed(room)
+
+
+def packed(room: Newsroom) -> None:
+    """Upkeep was there for a minute, and then until every document of the feed has its twins."""
+    room.clock.move(61)
+    for _ in range(60):
         room.drain()
+        room.clock.move(3)
+        with room.context.ledger.read() as tx:
+            if not documents.without_twins(tx, [KEY_OF_FEED], tx.now, tx.now, 1):
+                return
+    pytest.fail("nobody packs them")
 
 
 def pages_in(room: Newsroom) -> dict[str, bytes]:
@@ -230,6 +240,7 @@ def restarted(room: Newsroom, monkeypatch: pytest.MonkeyPatch, kernel: str = "th
     for _ in range(4):
         room.drain()
         room.clock.move(5)
+    packed(room)
 
 
 DAMAGE: dict[str, Callable[[Path], object]] = {
