@@ -327,6 +327,7 @@ ADDRESSES = {
     "/events/{event_id}": "/events/EVENT",
     "/api/v1/articles/{article:path}": "/api/v1/articles/a-1",
     "/static/examples/{file}": "/static/examples/none.jpg",
+    "/{key}.txt": "/none.txt",
     "/mirrors/{site}/{mirror}/{path:path}": "/mirrors/demo/one/",
     "/{site}/feeds/{file}": "/demo/feeds/all.atom",
     "/{site}/sitemaps/{file}": "/demo/sitemaps/index.xml",
@@ -383,7 +384,7 @@ NEEDS_TOKEN = {
     "/api/v1/subscriptions",
 }  # fmt: skip
 PUBLIC = {
-    "/events/{event_id}", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/", "/static/examples/{file}",
+    "/events/{event_id}", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/", "/static/examples/{file}", "/{key}.txt",
     "/mirrors/{site}/{mirror}/{path:path}", "/{site}/feeds/{file}", "/{site}/sitemaps/{file}", "/{site}/items/{file}",
     "/{site}/shares/{article:path}.json",
 }  # fmt: skip
