@@ -23,6 +23,7 @@ from pipeline.kit import signatures
 from pipeline.kit.clock import SetClock, rfc3339
 from pipeline.ledger import Ledger, events, tables, views
 from tasks.drain import drain
+from tests.support import running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,6 +69,18 @@ def pytest_configure(config: pytest.Config) -> None:
     """The option as the environment variable that the golden tests look at."""
     if config.getoption("--regold"):
         os.environ["PRESSRUN_REGOLD"] = "1"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """A press run that tests share ends with the last file of its users."""
+    running.leave_rooms(item.config, nextitem)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The same where the tests were stopped."""
+    running.leave_rooms(session.config, None)
 
 
 def article(**changes: Any) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A press run with real processes for tests: broker, web and both workers, over SQLite or a real PostgreSQL.
 
-Starting one takes seconds, so each database has one for the whole test run; tests keep apart by site and article id.
+Starting one takes seconds, so each database has one for all files that use it; tests keep apart by site and article id.
 It is started and watched by the product's own supervisor, lies in a folder and on a port of its own, and what a test
 waits for it looks up in the ledger: nothing sleeps for a guessed time.
 """
@@ -300,7 +300,7 @@ _databases = itertools.count(1)
 
 @dataclass
 class _Shared:
-    """One room and how many session fixtures hold it: pytest makes one for each file that imports them."""
+    """One room and how many files hold it: pytest makes a fixture for each that imports it."""
 
     room: Running
     leave: Callable[[], object]
@@ -308,6 +308,9 @@ class _Shared:
 
 
 _ROOMS = pytest.StashKey[dict[str, _Shared]]()
+_NO_MORE = pytest.StashKey[bool]()
+_USERS = pytest.StashKey[set["Path"]]()
+_FIXTURES = {"running", "running_sqlite", "running_postgres"}
 
 
 @contextmanager
@@ -316,13 +319,31 @@ def _shared(config: pytest.Config, name: str, opened: Callable[[], Any]) -> Iter
     if name not in rooms:
         manager = opened()
         rooms[name] = _Shared(manager.__enter__(), lambda: manager.__exit__(None, None, None))
-    shared = rooms[name]
-    shared.users += 1
-    yield shared.room
-    shared.users -= 1
-    if not shared.users:
-        del rooms[name]
-        shared.leave()
+    rooms[name].users += 1
+    yield rooms[name].room
+    rooms[name].users -= 1
+    if config.stash[_NO_MORE]:
+        _leave_unused(config)
+
+
+def leave_rooms(config: pytest.Config, following: pytest.Item | None) -> None:
+    """Before a test's teardown: unless a file of users follows, rooms end with their users. One that idles takes a tenth of a processor."""
+    config.stash[_NO_MORE] = following is None or following.path not in _files_of_users(following.session)
+    if config.stash[_NO_MORE]:
+        _leave_unused(config)
+
+
+def _leave_unused(config: pytest.Config) -> None:
+    rooms = config.stash.get(_ROOMS, {})
+    for name in [name for name, shared in rooms.items() if not shared.users]:
+        rooms.pop(name).leave()
+
+
+def _files_of_users(session: pytest.Session) -> set[Path]:
+    if _USERS not in session.stash:
+        items = (item for item in session.items if isinstance(item, pytest.Function))
+        session.stash[_USERS] = {item.path for item in items if _FIXTURES.intersection(item.fixturenames)}
+    return session.stash[_USERS]
 
 
 @contextmanager
@@ -331,16 +352,16 @@ def _on_postgres(folder: Path, server: str) -> Iterator[Running]:
         yield room
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running_sqlite(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The room over an SQLite file, one for the test run."""
+    """The room over an SQLite file, one for all files of its users that follow each other."""
     with _shared(pytestconfig, "sqlite", lambda: running_in(tmp_path_factory.mktemp("running-sqlite"))) as room:
         yield room
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running_postgres(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> Iterator[Running]:
-    """The room over a real PostgreSQL, one for the test run."""
+    """The room over a real PostgreSQL, one for all files of its users that follow each other."""
     with _shared(pytestconfig, "postgres", lambda: _on_postgres(tmp_path_factory.mktemp("running-postgres"), postgres_server)) as room:
         yield room
 
