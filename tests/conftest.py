@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass, field, replace
@@ -33,7 +34,19 @@ if TYPE_CHECKING:
 
 START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-EXAMPLES = Path(__file__).parents[1] / "schemas" / "examples"
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "schemas" / "examples"
+LONGEST = """
+faults/order faults/redis_amnesia faults/flood_of_doubles faults/poison_envelopes readers/real_readers life_on_workers
+guard/secrets_on_processes guard/two_sites faults/accept_or_refuse faults/poison_article faults/split_brain faults/long_outage
+faults/hub faults/clocks faults/full_disk faults/database_bounce faults/mirror_outages faults/kill_storm faults/rolling_restart
+cli/up cli/verbs ledger/plans archives docs deploy faults/origin_outage faults/half_open faults/slow_loris faults/readers
+faults/mirror_chaos faults/soak faults/busy_broker benchmarks bootstrap tasks/transport tasks/carry hub/telling
+boards/identities boards/bodies boards/api boards/texts boards/markup boards/paths boards/headers
+"""
+"""Files of ten seconds and more, roughly the longest first; those that share a press run follow each other."""
+
+PLACES = {ROOT / "tests" / re.sub(r"(\w+)$", r"test_\1.py", name): number for number, name in enumerate(LONGEST.split())}
 
 CONFIG = """
 data = "data"
@@ -69,6 +82,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """The option as the environment variable that the golden tests look at."""
     if config.getoption("--regold"):
         os.environ["PRESSRUN_REGOLD"] = "1"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the files, those that take long come first: at the end none works at one alone."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: PLACES.get(item.path, len(PLACES)))
 
 
 @pytest.hookimpl(tryfirst=True)

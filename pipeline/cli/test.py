@@ -11,5 +11,5 @@ from pipeline.cli import checkout
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def command(arguments: tuple[str, ...]) -> int:
     """Run the tests; ARGUMENTS go to pytest."""
-    chosen = arguments or ("tests", "-n", "2", "--dist", "loadfile")
+    chosen = arguments or ("tests", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
     return checkout.run("tests", "tests", "pytest", chosen)
