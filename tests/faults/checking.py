@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from tests.faults.scoreboard import Score
     from tests.support.running import Running
 
-WINDOW = 200
-"""The most entries of a feed (`window_max`, its default); articles of one hour fill a window up to it."""
-
 TAKEN = 4
 """Messages both workers may have in their hands at one moment. What a killed one had comes back after the visibility timeout
 of 120 s; it is a nudge, nothing waits for it, so it is bounded here and not waited for."""
@@ -163,31 +160,41 @@ def unread(url: str) -> dict[str, int]:
 
 def outlets(room: Running, load: Load, expected: Expected) -> Iterator[tuple[str, str]]:
     """I3 at each outlet: ("lost" | "double" | "malformed", what is wrong)."""
-    for feed, world in (("all", False), ("world", True)):
+    for name, world in (("all", False), ("world", True)):
         for extension in TYPES:
-            yield from _feed(room, load, expected, f"{feed}.{extension}", expected.of(world=world))
+            yield from feed(room, load, expected, f"{name}.{extension}", expected.of(world=world))
     yield from _pages(room, load, expected)
     yield from _shares(room, load, expected)
 
 
-def _feed(room: Running, load: Load, expected: Expected, file: str, marks: dict[str, str]) -> Iterator[tuple[str, str]]:
-    answer = room.get(f"/{load.site}/feeds/{file}")
-    try:
-        found = items(file.rpartition(".")[2], answer.body) if answer.status == 200 else []
-    except (ValueError, KeyError) as error:
-        yield "malformed", f"{file}: {error}"
-        return
+def feed(room: Running, load: Load, expected: Expected, file: str, marks: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """I3 at a feed in one format: each article stands once, in the live document or on an archive page (RFC 5005 section 4)."""
     prefix = load.actions[0].article.rpartition("-")[0]
-    shown = {identity.rpartition("/")[2]: number for identity, number in found if f"/{prefix}-" in identity}
-    if len(found) != len({identity for identity, _ in found}):
-        yield "double", f"{file}: an entry twice"
-    sure = expected.order(marks)[: max(0, WINDOW - len(expected.open) - (len(found) - len(shown)))]
-    yield from (("lost", f"{file}: {name} is not in it") for name in sure if name not in shown)
+    shown: dict[str, int] = {}
+    for name in (file, *_archive(room, load, file)):
+        answer = room.get(f"/{load.site}/feeds/{name}")
+        try:
+            found = items(file.rpartition(".")[2], answer.body) if answer.status == 200 else []
+        except (ValueError, KeyError) as error:
+            yield "malformed", f"{name}: {error}"
+            return
+        here = {identity.rpartition("/")[2]: number for identity, number in found if f"/{prefix}-" in identity}
+        if len(found) != len({identity for identity, _ in found}) or here.keys() & shown.keys():
+            yield "double", f"{name}: an entry twice"
+        if list(here) != expected.order(here):
+            yield "malformed", f"{name}: not newest first"
+        shown |= here
+    yield from (("lost", f"{file}: {name} is neither in it nor in its archive") for name in marks if name not in shown)
     for name, number in shown.items():
         if name not in expected.open and marks.get(name) != f"{prefix}w{number}w":
             yield "lost", f"{file}: {name} stands as {prefix}w{number}w, not as {marks.get(name, 'absent')}"
-    if list(shown) != expected.order(shown):
-        yield "malformed", f"{file}: not newest first"
+
+
+def _archive(room: Running, load: Load, file: str) -> list[str]:
+    """The names of a feed's archive pages in the same format."""
+    name, _, extension = file.rpartition(".")
+    folder = room.context.settings.origin / load.site / "feeds"
+    return sorted(path.name for path in folder.glob(f"{name}-[0-9]*.{extension}"))
 
 
 def _pages(room: Running, load: Load, expected: Expected) -> Iterator[tuple[str, str]]:
