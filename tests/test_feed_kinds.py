@@ -58,7 +58,8 @@ def test_a_feed_bears_the_logo_of_its_site(make_newsroom: Callable[..., Newsroom
     room.send("published", article())
     room.drain()
     mirror = room.context.settings.data / "mirrors/demo/one/feeds"
-    for rss, atom in ((room.feed(extension="rss"), room.feed(extension="atom")), ((mirror / "all.rss").read_bytes(), (mirror / "all.atom").read_bytes())):
+    at_mirror = ((mirror / "all.rss").read_bytes(), (mirror / "all.atom").read_bytes())
+    for rss, atom in ((room.feed(extension="rss"), room.feed(extension="atom")), at_mirror):
         assert etree.fromstring(rss).findtext("channel/image/url") == url
         assert etree.fromstring(atom).findtext("{http://www.w3.org/2005/Atom}logo") == url
 
