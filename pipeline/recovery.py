@@ -19,6 +19,7 @@ import brotli
 
 from pipeline.backends import Mounted
 from pipeline.building import INDEX, feed_key, formats_of
+from pipeline.kit.clock import EPOCH, microseconds
 from pipeline.ledger import archives, deliveries, documents, duties
 from pipeline.mirror_documents import MARKER
 from pipeline.model.document import DocumentStatus
@@ -117,11 +118,11 @@ def _compare_slice(context: Context, key: str, since: datetime, after: str) -> s
     path: str | None = None
     if backend is not None:
         with context.ledger.read() as tx:
-            rows, path = documents.stored_since(tx, key, since, after, PAGES if pages else SLICE)
+            rows, path = documents.stored_since(tx, key, EPOCH if pages else since, after, PAGES if pages else SLICE)
         if rows and not (isinstance(backend, Mounted) and backend.mounted()):
             return None  # a folder of another machine, or not mounted here: that nothing stands there says nothing
         if pages:
-            _compare_pages(context, backend, key, rows)
+            _compare_pages(context, backend, key, [row for row in rows if row.stored_at > since or _packed_since(backend, row.path, since)])
         elif wrong := [row for row in rows if _drift(backend, row.path, row)]:
             torn(context, key, wrong)
     with context.ledger.write() as tx:
@@ -139,6 +140,12 @@ def _folder(context: Context, key: str) -> Backend | None:
         return context.origin(key)
     mirror = next((m for m in site.mirrors if m.name == name and m.backend == "local"), None)
     return context.mirror_backend(key, mirror) if mirror is not None else None
+
+
+def _packed_since(backend: Backend, path: str, since: datetime) -> bool:
+    """Whether a twin beside it was written since: after a large filling that may be long after its document was stored."""
+    stats = [backend.stat(path + suffix) for suffix, _ in TWINS]
+    return any(stat is not None and stat.modified_ns > microseconds(since) * 1000 for stat in stats)
 
 
 def _compare_pages(context: Context, backend: Backend, key: str, rows: Sequence[Row[Any]]) -> None:

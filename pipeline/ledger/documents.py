@@ -204,7 +204,7 @@ def stored_since(tx: Tx, outlet: str, since: datetime, after: str, most: int) ->
     if last is None:
         return [], None
     here = (d.outlet == outlet, d.path > after, d.path <= last, d.stored_at > since, d.status != DocumentStatus.WRITING.value)
-    columns = (d.outlet, d.path, d.sha256, d.size, d.status, d.article_id, d.twins_sha)
+    columns = (d.outlet, d.path, d.sha256, d.size, d.status, d.article_id, d.twins_sha, d.stored_at)
     return tx.all(select(*columns).where(*here).order_by(d.path)), last
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -299,6 +300,7 @@ def test_after_a_clean_stop_no_archive_page_is_read(small_archive: Newsroom, mon
 
 def test_only_archive_pages_stored_since_the_last_sign_of_life_are_read(small_archive: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many there are; `pressrun verify` reads all of them."""
+    dated_now(small_archive)
     small_archive.clock.move(72 * HOUR)
     with_pages(small_archive, 100, 4)
     folder = small_archive.context.settings.origin / "demo" / "feeds"
@@ -309,6 +311,28 @@ def test_only_archive_pages_stored_since_the_last_sign_of_life_are_read(small_ar
         file.write_bytes(b"torn")
     restarted(small_archive, monkeypatch)
     assert (old.read_bytes() == b"torn", newest.read_bytes() == b"torn") == (True, False)
+
+
+def dated_now(room: Newsroom) -> None:
+    """The files of archive pages are as old as the newsroom's clock says."""
+    now = room.clock.now().timestamp()
+    for file in (room.context.settings.origin / "demo" / "feeds").glob("all-2026-*"):
+        os.utime(file, (now, now))
+
+
+def test_a_torn_twin_that_was_packed_long_after_its_page_is_found(small_archive: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a large filling twins come for many minutes."""
+    dated_now(small_archive)
+    small_archive.clock.move(72 * HOUR)
+    small_archive.drain()
+    whole = pages_in(small_archive)
+    folder = small_archive.context.settings.origin / "demo" / "feeds"
+    now = small_archive.clock.now().timestamp()
+    for name, packed_at in (("all-2026-08-1.atom.gz", now), ("all-2026-08-2.atom.gz", now - 72 * HOUR)):
+        (folder / name).write_bytes(b"torn")
+        os.utime(folder / name, (packed_at, packed_at))
+    restarted(small_archive, monkeypatch)
+    assert {name for name, body in pages_in(small_archive).items() if body != whole[name]} == {"all-2026-08-2.atom.gz"}
 
 
 def test_archive_pages_are_compared_some_at_a_time(small_archive: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
