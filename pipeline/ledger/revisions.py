@@ -43,7 +43,7 @@ def _shown_since() -> Executable:
     return (
         select(r.article_id, r.content["url"].as_string().label("url"))
         .join(t.deliveries, since)
-        .where(d.outlet == bindparam("outlet"), d.article_id.in_(chosen), r.live_at.is_not(None), r.kind != "withdrawn")
+        .where(d.outlet == bindparam("outlet"), r.article_id.in_(chosen), r.live_at.is_not(None), r.kind != "withdrawn")
         .order_by(r.article_id, r.number)
     )
 

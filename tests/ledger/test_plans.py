@@ -150,7 +150,7 @@ def questions(room: Newsroom, explainer: Explainer) -> None:
             "unsettled": lambda: deliveries.unsettled_counts(tx),
             "unread": lambda: events.waiting_counts(tx),
             "seen": lambda: duties.comparing(tx),
-            "addresses to tell": lambda: revisions.shown_since(tx, "demo/mirror:one", range(SIZE // 2, SIZE // 2 + 500)),
+            "addresses to tell": lambda: revisions.shown_since(tx, "demo/mirror:one", range(SIZE // 2, SIZE // 2 + 200)),
         }
         for name, ask in asked.items():
             with explainer.path(f"asked: {name}"):
