@@ -133,14 +133,15 @@ def _memory(room: Running) -> float:
 
 
 def _look(room: Running, crowd: Crowd, score: Score, topic: str) -> None:
-    """Nobody heard an older text after a newer one; the living subscribe still, nothing waits for them, and no claim is left."""
+    """Nobody heard an older text after a newer one; the living subscribe still, nothing waits for them, and none is claimed."""
     latest: dict[tuple[str, int], str] = {}
     for one in crowd.heard():
         who = (one.kind, one.number)
         if one.kind in LIVE and one.updated < latest.get(who, ""):
             score.count("malformed", [f"{who} was told {one.updated} after {latest[who]}"])
         latest[who] = max(one.updated, latest.get(who, ""))
-    room.until(lambda: not _claimed(room))
+    # Those who never answer are tried again whatever else happens; after a kill by themselves, one in a quarter of a second.
+    room.until(lambda: not _claimed(room, _dead(crowd)))
     with room.context.ledger.read() as tx:
         rows = subscriptions.listed(tx, topic, "active", SUBSCRIBERS + ROOM)
     behind = [row.callback for row in rows if row.held_seq < row.seq and not row.callback.startswith(_dead(crowd))]
