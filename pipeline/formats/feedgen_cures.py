@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC
+from html import escape
 from typing import TYPE_CHECKING
 
 from feedgen.entry import FeedEntry
@@ -46,7 +47,7 @@ RENDERING = threading.Lock()
 
 
 class NewsEntry(FeedEntry):  # type: ignore[misc]
-    """A feedgen entry whose Atom links keep rel, type, hreflang, title and length."""
+    """A feedgen entry whose Atom links keep rel, type, hreflang, title and length, and whose RSS description is HTML."""
 
     def atom_entry(self, extensions: bool = True) -> etree._Element:  # noqa: FBT001, FBT002 - feedgen's own signature
         """The Atom entry element, without a namespace of its own (feedgen writes xmlns as a plain attribute of the root)."""
@@ -55,6 +56,13 @@ class NewsEntry(FeedEntry):  # type: ignore[misc]
             for name in ("rel", "type", "hreflang", "title", "length"):
                 if stated.get(name):
                     link.set(name, stated[name])
+        return element
+
+    def rss_entry(self, extensions: bool = True) -> etree._Element:  # noqa: FBT001, FBT002 - feedgen's own signature
+        """The RSS item, its summary written as the HTML that readers take a `description` for (RSS 2.0, Elements of <item>)."""
+        element: etree._Element = super().rss_entry(extensions=extensions)
+        for description in element.iterfind("description"):
+            description.text = escape(description.text or "", quote=False)
         return element
 
 

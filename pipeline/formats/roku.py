@@ -3,12 +3,17 @@
 Direct Publisher, which that specification was for, ended in January 2024; certified apps now fetch a feed themselves, and
 Roku's own sample (rokudev/hero-grid-channel, Parser.brs) takes this shape. Only an article with a film has anything to play.
 Dates are RFC 822 as RSS demands; what that specification wanted in ISO 8601 stands beside them in `dcterms`.
+
+A television shows a description letter by letter: the specification asks for text, and the sample puts an item's `description` into a
+label as it is. Every other reader of RSS takes it for HTML. So `media:description`, which says that it is plain, is the text itself,
+and `description` too, unless it would be taken for markup or a reference: then it is written as HTML.
 """
 
 from __future__ import annotations
 
 from datetime import UTC
 from email.utils import format_datetime
+from html import escape, unescape
 from typing import TYPE_CHECKING
 
 from lxml import etree
@@ -41,7 +46,7 @@ def entry(entry: Entry, head: FeedHead) -> bytes:
     _say(item, "link", entry.link)
     _say(item, "guid", entry.identity, isPermaLink="false")
     _say(item, "pubDate", format_datetime(article.published_at.astimezone(UTC)))
-    _say(item, "description", description)
+    _say(item, "description", _read_as_html(description))
     _say(item, f"{{{DCTERMS}}}created", rfc3339(article.published_at))
     _say(item, f"{{{DCTERMS}}}modified", rfc3339(entry.modified_at))
     played = _played(item, article)
@@ -75,6 +80,11 @@ def frame(head: FeedHead) -> bytes:
 def _say(parent: etree._Element, name: str, text: str, **attributes: str) -> None:
     if text:
         etree.SubElement(parent, name, attributes).text = text
+
+
+def _read_as_html(text: str) -> str:
+    """The text itself where it says the same as HTML, else the HTML that says it."""
+    return text if "<" not in text and unescape(text) == text else escape(text, quote=False)
 
 
 def _played(item: etree._Element, article: Article) -> etree._Element:

@@ -56,7 +56,7 @@ def heard(found: Everywhere, name: str, text: str) -> Iterator[tuple[str, object
     line, body, short = as_line(text[:300]), as_text(text), as_line(text[:80])
     rss, atom, item, page = found.rss[name], found.atom[name], found.json[name], found.pages[name]
     yield "rss title", rss.findtext("title"), line
-    yield "rss description", rss.findtext("description"), body
+    yield "rss description", rss.findtext("description"), escape(body, quote=False)
     yield "rss byline", rss.findtext(f"{{{DC}}}creator"), as_line(text[:200])
     yield "rss credit", rss.findtext(f"{{{MEDIA}}}content/{{{MEDIA}}}credit"), line
     yield "atom title", atom.findtext(f"{{{ATOM}}}title"), line

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from html import escape
+from html import escape, unescape
 from typing import TYPE_CHECKING
 
 import feedparser
+import lxml.html
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from pipeline.formats import FORMATS, Format
 from pipeline.formats.content import contents_html, short
 from pipeline.formats.feedgen_cures import ATOM, CONTENT, DC, MEDIA
 from pipeline.formats.news import NEWS
+from pipeline.kit import clean
 from pipeline.model.article import Author, Correction, Geo, Image, Video
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ def rss(root: etree._Element) -> Heard:
     (item,) = root.findall("channel/item")
     media = {name: item.findtext(f"{{{MEDIA}}}content/{{{MEDIA}}}{name}") for name in ("title", "description", "credit")}
     names = ("title", "description", f"{{{DC}}}creator", "category", f"{{{DC}}}rights")
-    said = {name: item.findtext(name) for name in names}
+    said = {name: item.findtext(name) for name in names} | {"description": unescape(item.findtext("description", ""))}
     film = f"{{{MEDIA}}}content[@medium='video']/{{{MEDIA}}}"
     said |= {"film": item.findtext(f"{film}description"), "film's credit": item.findtext(f"{film}credit")}
     return said | media | {"tag": item.findtext("category[2]"), "contents": item.findtext(f"{{{CONTENT}}}encoded")}
@@ -120,7 +122,8 @@ def roku(root: etree._Element) -> Heard:
     names = ("title", f"{{{MEDIA}}}content/{{{MEDIA}}}title", f"{{{MEDIA}}}category")
     said = {name: item.findtext(name) for name in names} | {"tag": item.findtext(f"{{{MEDIA}}}keywords")}
     said |= {"credit": item.findtext(f"{{{MEDIA}}}content/{{{MEDIA}}}credit")}
-    return said | {"short": item.findtext("description"), "shown": item.findtext(f"{{{MEDIA}}}content/{{{MEDIA}}}description")}
+    said |= {"short": unescape(item.findtext("description", ""))}
+    return said | {"shown": item.findtext(f"{{{MEDIA}}}content/{{{MEDIA}}}description")}
 
 
 def html(document: bytes) -> Heard:
@@ -179,6 +182,69 @@ def test_naughty_strings_come_back(
         entry = make_entry(0, spoken(story, text))
         assert_heard(fmt, head, entry, text)
         assert fmt.name not in {"rss", "atom"} or feedparser.parse(fmt.document(head, [fmt.entry(entry, head)])).bozo == 0
+
+
+TOLD = (
+    "The <title> of the book",
+    "How to use <details> in a CMS, and <summary> too",
+    "Write <script>alert(1)</script> to test",
+    "Text & <img src=x onerror=alert(1)> more",
+    "if a<b then c>d holds",
+    "Prices: <5 % & >3 %",
+    "AT&T; R&D; R&amp;D; &copy 2026; &#60;b&#62;",
+    "Salt & bread",
+    "Two lines\nof one summary",
+)
+"""Summaries in which a reader of HTML finds markup or references, and some in which it does not."""
+
+
+def shown(document: bytes) -> str:
+    """The words of a summary, as a reader shows them: Atom's text as it is, of RSS those of its HTML once that was made safe."""
+    told = feedparser.parse(document)
+    (entry,) = told.entries
+    if told.version.startswith("atom"):
+        return str(entry.summary)
+    return str(lxml.html.fragment_fromstring(entry.summary, create_parent="div").text_content())
+
+
+def summarised(fmt: Format, head: FeedHead, entry: Entry, text: str) -> bytes:
+    """A document of that entry with another summary."""
+    told = replace(entry, article=replace(entry.article, summary=text))
+    return fmt.document(head, [fmt.entry(told, head)])
+
+
+read_format = pytest.mark.parametrize("name", ["rss", "atom", "roku"])
+
+
+@read_format
+@pytest.mark.parametrize("text", TOLD)
+def test_a_reader_shows_the_words_of_a_summary(name: str, text: str, head: FeedHead, make_shown: Callable[..., Entry]) -> None:
+    """None of them is taken for a tag and lost, or for a reference and changed."""
+    assert shown(summarised(FORMATS[name], head, make_shown(), text)) == text
+
+
+@read_format
+def test_a_reader_shows_naughty_summaries(name: str, head: FeedHead, make_shown: Callable[..., Entry], naughty: tuple[str, ...]) -> None:
+    """As validation leaves them; a television has room for 200 characters."""
+    for text in filter(None, map(clean.text, naughty)):
+        wanted = short(text, 200) if name == "roku" else text
+        assert shown(summarised(FORMATS[name], head, make_shown(), text)) == wanted
+
+
+@pytest.mark.parametrize("name", ["rss", "roku"])
+def test_a_summary_made_from_the_body_brings_no_markup_to_life(name: str, head: FeedHead, make_shown: Callable[..., Entry]) -> None:
+    """What the sanitised body quotes as text is text in the description too."""
+    story = replace(make_shown().article, summary="", body_html="<p>Write <code>&lt;script&gt;alert(1)&lt;/script&gt;</code> to test</p>")
+    document = FORMATS[name].document(head, [FORMATS[name].entry(make_shown(0, story), head)])
+    as_html = etree.fromstring(document).findtext("channel/item/description")
+    assert as_html is not None
+    assert [element.tag for element in lxml.html.fragment_fromstring(as_html, create_parent="div").iter()] == ["div"]
+
+
+@pytest.mark.parametrize("text", ["Salt & bread", "R&D at 5 % > 3 %"])
+def test_a_television_is_told_what_it_can_show_letter_by_letter(text: str, head: FeedHead, make_shown: Callable[..., Entry]) -> None:
+    """Apps on Roku put a description into a label as it is; only what others would take for markup is written otherwise."""
+    assert etree.fromstring(summarised(FORMATS["roku"], head, make_shown(), text)).findtext("channel/item/description") == text
 
 
 def titled(head: FeedHead, text: str) -> FeedHead:
