@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import RedirectResponse, Response
 
 from pipeline import recovery
-from pipeline.building import SUBSCRIBED, hub_urls
+from pipeline.building import SUBSCRIBED, formats_of, hub_urls
 from pipeline.kit import metrics, websub
 from pipeline.ledger import archives, deliveries, documents
 from pipeline.model.document import DocumentStatus
@@ -104,7 +104,7 @@ def _answer(context: Context, site: Site, path: str, kept: Stored | None) -> ASG
         row: Row[Any] | None = documents.at_site(tx, site.name, path)
     if row is None:
         with context.ledger.read() as tx:  # several statements, and one view for them
-            return made.document(context, tx, site, path, headers(site, path)) or _nothing(site, path)
+            return made.document(context, tx, site, path, headers(site, path)) or _ended(site, path) or _nothing(site, path)
     if row.status in {DocumentStatus.MOVED.value, DocumentStatus.GONE.value}:
         return _elsewhere(context, row)
     if kept is not None and kept.is_of(row):
@@ -140,6 +140,17 @@ def is_archive_page(site: Site, file: str) -> bool:
     return _ARCHIVE_PAGE.search(stem) is not None and all(feed.name != stem for feed in site.feeds)
 
 
+def _ended(site: Site, path: str) -> Response | None:
+    """What the configuration alone says of a document this ledger never had, as of a feed that was closed or renamed before it began."""
+    folder, _, file = path.partition("/")[2].partition("/")
+    stem, _, extension = file.partition(".")
+    name = _ARCHIVE_PAGE.sub("", stem) if is_archive_page(site, file) else stem
+    feed = next((f for f in site.feeds if f.closed and (f.folder, f.name) == (folder, name)), None)
+    if feed is None or folder != SUBSCRIBED or all(fmt.extension != extension for fmt in formats_of(feed)):
+        return None
+    return _moved(f"{site.base(folder)}{feed.moved_to}.{extension}") if feed.moved_to else _closed()
+
+
 def _nothing(site: Site, path: str) -> Response:
     stem = path.removeprefix(f"{site.name}/feeds/").partition(".")[0]
     if any(feed.name == stem for feed in site.feeds):
@@ -149,12 +160,20 @@ def _nothing(site: Site, path: str) -> Response:
 
 def _elsewhere(context: Context, row: Row[Any]) -> Response:
     if row.status == DocumentStatus.MOVED.value:
-        return RedirectResponse(row.moved_to, 301, {**HEADERS, "Cache-Control": MOVED})
+        return _moved(row.moved_to)
     notice = _bytes(context, row)
     if notice is None:
-        return problem(410, "This feed is closed.", headers={"Cache-Control": GONE, "Access-Control-Allow-Origin": "*"})
+        return _closed()
     policy = PAGES if row.media_type.startswith("text/html") else "default-src 'none'"
     return Response(notice, 410, {**HEADERS, "Cache-Control": GONE, "Content-Security-Policy": policy, "Content-Type": row.media_type})
+
+
+def _moved(address: str) -> Response:
+    return RedirectResponse(address, 301, {**HEADERS, "Cache-Control": MOVED})
+
+
+def _closed() -> Response:
+    return problem(410, "This feed is closed.", headers={"Cache-Control": GONE, "Access-Control-Allow-Origin": "*"})
 
 
 def _bytes(context: Context, row: Row[Any]) -> bytes | None:

@@ -15,10 +15,10 @@ from starlette.testclient import TestClient
 from pipeline.web import conditional
 from pipeline.web.app import make_app
 from pipeline.web.conditional import accepts
-from tests.conftest import article
+from tests.conftest import CONFIG, article
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.conftest import Newsroom
 
@@ -150,6 +150,43 @@ def test_an_unknown_feed_is_a_problem_404(reader: TestClient) -> None:
         answer = reader.get(path)
         assert answer.status_code == 404
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("asked", "target"),
+    [("news.rss", "all.rss"), ("top.atom", "all.atom"), ("top.html", "all.html"), ("top-2026-10-1.json", "all.json")],
+)
+def test_a_name_from_before_this_ledger_leads_on(ended: TestClient, asked: str, target: str) -> None:
+    """The configuration says it is a former one, and nothing was ever built under it: 301 to the same format."""
+    answer = ended.get(f"/demo/feeds/{asked}")
+    assert (answer.status_code, answer.headers["location"]) == (301, f"http://127.0.0.1:8499/demo/feeds/{target}")
+    assert (answer.headers["cache-control"], answer.headers["access-control-allow-origin"]) == ("public, max-age=3600", "*")
+
+
+@pytest.mark.parametrize("asked", ["old.rss", "old.json", "old-2026-10-1.atom"])
+def test_a_feed_that_was_closed_before_this_ledger_is_gone(ended: TestClient, asked: str) -> None:
+    """410 as for one whose documents stood here, and to HEAD."""
+    answer = ended.get(f"/demo/feeds/{asked}")
+    assert (answer.status_code, answer.json()["detail"]) == (410, "This feed is closed.")
+    assert (answer.headers["cache-control"], answer.headers["access-control-allow-origin"]) == ("no-cache", "*")
+    assert ended.head(f"/demo/feeds/{asked}").status_code == 410
+
+
+@pytest.mark.parametrize("asked", ["feeds/news.ninjs.json", "feeds/old.xml", "feeds/older.rss", "sitemaps/old.rss", "sitemaps/news.xml"])
+def test_what_no_former_name_had_is_404_still(ended: TestClient, asked: str) -> None:
+    """Another format, another name, another folder."""
+    assert ended.get(f"/demo/{asked}").status_code == 404
+
+
+@pytest.fixture
+def ended(make_newsroom: Callable[..., Newsroom]) -> Iterator[TestClient]:
+    """A client of an app whose configuration has former names and a closed feed, over a ledger that began after them."""
+    former = CONFIG.replace('title = "Everything"', 'title = "Everything"\nformer = ["news", "top"]')
+    room = make_newsroom(former + '[sites.demo.feeds.old]\ntitle = "Old"\nclosed = true\n')
+    room.send("published", article())
+    room.drain()
+    with TestClient(make_app(room.context, lambda _n: None), follow_redirects=False) as client:
+        yield client
 
 
 def test_a_torn_document_is_not_served(reader: TestClient, small_newsroom: Newsroom) -> None:
