@@ -18,8 +18,16 @@ from lxml import etree
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 section 2.2, production Char
-_LINE_ENDS = re.compile("\r\n?|[\x85\u2028\u2029]")
+_PLANES = "".join(f"{chr(plane)}-{chr(plane + 0xFFFD)}" for plane in range(0x10000, 0x110000, 0x10000))
+_UNFIT = re.compile(f"[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd{_PLANES}]")
+"""What XML 1.0 has no place for (section 2.2, production Char), and what it has one for and asks nobody to use (the note there): the
+other control characters, and the noncharacters."""
+
+_WINDOWS = {chr(byte): bytes([byte]).decode("cp1252", "ignore") for byte in range(0x80, 0xA0)}
+"""What stands where U+0080 to U+009F were written: nobody means these, many pasted windows-1252. HTML reads `&#146;` so (WHATWG HTML,
+numeric character reference end state)."""
+
+_LINE_ENDS = re.compile("\r\n?|[\u2028\u2029]")
 _BLANKS = re.compile("[ \t]+")
 _ONE_LINE = re.compile("[ \t\n]+")
 _EMPTY_LINES = re.compile("\n{3,}")
@@ -88,13 +96,13 @@ _BLOCKS = frozenset("blockquote div dl figcaption figure h1 h2 h3 h4 h5 h6 hr ol
 
 
 def text(value: str) -> str:
-    """Plain text of several lines: legal in XML, NFC, line feeds, no blanks at the edges, at most one empty line."""
+    """Plain text of several lines: fit to print, NFC, line feeds, no blanks at the edges, at most one empty line."""
     lines = _LINE_ENDS.sub("\n", _plain(value)).split("\n")
     return _EMPTY_LINES.sub("\n\n", "\n".join(_BLANKS.sub(" ", line).strip() for line in lines)).strip()
 
 
 def line(value: str) -> str:
-    """Plain text of one line: legal in XML, NFC, every run of blanks and line ends one space, none at the edges.
+    """Plain text of one line: fit to print, NFC, every run of blanks and line ends one space, none at the edges.
 
     A no-break space stays what it is: French and others set one before a colon.
     """
@@ -130,7 +138,7 @@ def _reduced(markup: str) -> str:
 def html_to_text(html: str) -> str:
     """The text of sanitised HTML: blocks apart by an empty line, lines and list items by a line end; no markup."""
     parser = etree.HTMLParser(encoding="utf-8", no_network=True, remove_comments=True, huge_tree=True)
-    source = f"<div>{_ILLEGAL.sub('', html)}</div>".encode()
+    source = f"<div>{_fit(html)}</div>".encode()
     pieces: list[str] = []
     for event, element in etree.iterwalk(etree.fromstring(source, parser), events=("start", "end")):
         _write(pieces, event, str(element.tag), (element.text if event == "start" else element.tail) or "")
@@ -147,7 +155,12 @@ def _write(pieces: list[str], event: str, tag: str, words: str) -> None:
 
 
 def _plain(value: str) -> str:
-    return _composed(_ILLEGAL.sub("", value))
+    return _composed(_fit(value))
+
+
+def _fit(value: str) -> str:
+    """Without what is unfit to print; what was windows-1252 is the character that it was."""
+    return _UNFIT.sub(lambda found: _WINDOWS.get(found[0], ""), value)
 
 
 def _composed(value: str) -> str:
@@ -172,7 +185,7 @@ def _parted(run: re.Match[str]) -> str:
 
 
 def _pass(value: str, base_url: str) -> str:
-    """Sanitise once. Character references become characters on the way, so the illegal ones are removed on both sides."""
+    """Sanitise once. Character references become characters on the way, so the unfit ones are removed on both sides."""
     boxed = _BOX_TAG.sub(r"<\1div", _TITLE_TAG.sub(r"<\1h2", _legal(value)))
     made = nh3.clean(
         boxed,
@@ -187,11 +200,11 @@ def _pass(value: str, base_url: str) -> str:
 
 
 def _legal(markup: str) -> str:
-    """XML-legal, line feeds, NFC; a tag's own bracket is kept from composing with what follows."""
+    """Fit to print, line feeds, NFC; a tag's own bracket is kept from composing with what follows."""
     markup = _stream_safe(markup)
     if markup.replace("\n", "").isprintable() and "\u0338" not in markup and unicodedata.is_normalized("NFC", markup):
-        return markup  # nearly every text: nothing printable is illegal, and these checks cost a tenth
-    parts = _OVERLAY.split(_LINE_ENDS.sub("\n", _ILLEGAL.sub("", markup)))
+        return markup  # nearly every text: nothing printable is unfit, and these checks cost a tenth
+    parts = _OVERLAY.split(_LINE_ENDS.sub("\n", _fit(markup)))
     return "\u0338".join(_composed(part) for part in parts)
 
 

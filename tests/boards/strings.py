@@ -71,15 +71,15 @@ def made() -> Iterator[str]:
 
 
 def as_line(text: str) -> str:
-    """One line: legal in XML, NFC, each run of blanks and line ends one space, none at the edges."""
-    for end in ("\r\n", "\r", "\x85", "\u2028", "\u2029"):
+    """One line: fit to print, NFC, each run of blanks and line ends one space, none at the edges."""
+    for end in ("\r\n", "\r", "\u2028", "\u2029"):
         text = text.replace(end, "\n")
     return " ".join(piece for piece in _composed(text).replace("\t", " ").replace("\n", " ").split(" ") if piece).strip()
 
 
 def as_text(text: str) -> str:
     """Several lines, each like `as_line`, at most one of them empty in a row."""
-    for end in ("\r\n", "\r", "\x85", "\u2028", "\u2029"):
+    for end in ("\r\n", "\r", "\u2028", "\u2029"):
         text = text.replace(end, "\n")
     lines = [" ".join(p for p in line.replace("\t", " ").split(" ") if p).strip() for line in _composed(text).split("\n")]
     kept = [line for number, line in enumerate(lines) if line or (number and lines[number - 1])]
@@ -87,9 +87,16 @@ def as_text(text: str) -> str:
 
 
 def _composed(text: str) -> str:
-    """Without what XML 1.0 has no place for (2.2), composed, marks in rows of thirty."""
-    legal = [c for c in text if c in "\t\n\r" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c >= "\U00010000"]
+    """Without what XML 1.0 has no place for (2.2) and what is never text, windows-1252 as meant, composed, marks in rows of thirty."""
+    legal = [c.encode("latin-1").decode("cp1252", "ignore") if "\x80" <= c <= "\x9f" else c for c in text if not _is_never_text(c)]
     return _in_rows(unicodedata.normalize("NFC", _in_rows("".join(legal))))
+
+
+def _is_never_text(char: str) -> bool:
+    """A control character, a surrogate or a noncharacter; of U+0080 to U+009F it is not known yet."""
+    if unicodedata.category(char) in {"Cc", "Cs"}:
+        return char not in "\t\n\r" and not "\x80" <= char <= "\x9f"
+    return "\ufdd0" <= char <= "\ufdef" or ord(char) & 0xFFFE == 0xFFFE
 
 
 def _in_rows(text: str) -> str:
