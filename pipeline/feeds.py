@@ -96,6 +96,7 @@ def _build(context: Context, lease: Lease, site: Site, feed: Feed, told: dict[st
             message = f"The feed contract is not met, the last good documents stay: {'; '.join(made.faults)}"
             raise Permanent(message)
         _reserve(context, lease, made)
+        _mark(context, lease, site)
         _store(context, lease, made.documents, rows.known, changed)
     except (OSError, Transient, Permanent) as error:
         _fail(context, lease, rows.due, error, [documents.Stored(d, when, as_of=rows.work.window.as_of) for d, when in changed])
@@ -207,6 +208,22 @@ def _differs(document: Document, known: Mapping[str, Row[Any]]) -> bool:
     return row is None or row.sha256 != document.sha256 or row.status != DocumentStatus.LIVE.value
 
 
+def _mark(context: Context, lease: Lease, site: Site) -> None:
+    """Say beside a site's feeds whether the servers in front must leave them to `web`.
+
+    They name hub and self in a header of their own making, by the public address alone. Where the site has `feeds_url` or `hubs`, that
+    would be wrong, and a wrong self is a topic that our hub refuses. The mark stands before a document does that they would serve.
+    """
+    public, backend = context.settings.server.public_url, context.origin(lease.key)
+    path = f"{site.name}/{building.SUBSCRIBED}/{BY_WEB}"
+    guessed = building.hub_urls(site) == (f"{public}hub",) and site.feeds_base == f"{public}{site.name}/{building.SUBSCRIBED}/"
+    stands = backend.stat(path) is not None
+    if guessed and stands:
+        backend.delete(path, lease.hold.fence)
+    elif not guessed and not stands:
+        backend.put(path, b"", "text/plain", lease.hold.fence)
+
+
 def _store(
     context: Context,
     lease: Lease,
@@ -231,6 +248,7 @@ def _store(
 
 
 TWINS = (".gz", ".br")
+BY_WEB = ".by-web"
 
 
 def _settle(

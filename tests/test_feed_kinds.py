@@ -10,6 +10,7 @@ from lxml import etree
 
 from pipeline import recovery
 from pipeline.context import register
+from pipeline.feeds import BY_WEB
 from pipeline.ledger import documents
 from pipeline.model.errors import ConfigError
 from tests.conftest import CONFIG, article, settings_in
@@ -191,6 +192,20 @@ def test_a_renamed_feed_leads_to_its_new_name(newsroom: Newsroom, tmp_path: Path
     target = "http://127.0.0.1:8499/demo/feeds/planet"
     assert statuses(newsroom, "demo/feed:world") == {f"world.{ext}": ("moved", f"{target}.{ext}") for ext in WRITTEN}
     assert newsroom.feed_ids("planet") == ["a-1"]
+
+
+def test_a_site_with_hubs_or_an_address_of_its_own_is_left_to_the_web_process(newsroom: Newsroom, tmp_path: Path) -> None:
+    """By a mark beside its feeds, which stands as long as the servers in front would name the wrong hub or self."""
+    newsroom.send("published", article())
+    newsroom.drain()
+    mark = newsroom.context.settings.origin / "demo" / "feeds" / BY_WEB
+    plain, seen = 'tag_host = "example.org"', [mark.exists()]
+    for own in ('hubs = ["https://hub.example.net/"]', 'feeds_url = "https://feeds.example.org/"'):
+        changed(newsroom, tmp_path, plain, f"{own}\n{plain}")
+        seen.append(mark.exists())
+        changed(newsroom, tmp_path, f"{own}\n{plain}", plain)
+        seen.append(mark.exists())
+    assert seen == [False, True, False, True, False]
 
 
 def test_a_new_feed_holds_what_was_published_before(newsroom: Newsroom, tmp_path: Path) -> None:

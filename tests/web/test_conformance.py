@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
@@ -24,7 +25,8 @@ from tests.support import fronts
 from tests.support.deploying import free_port, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.support.fronts import Front
 
@@ -108,10 +110,16 @@ class Origin:
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Origin]:
     """One article out, an archive page and what else a site has; all of it still, with twins where upkeep makes them."""
-    folder = tmp_path_factory.mktemp("origin")
+    with opened(tmp_path_factory.mktemp("origin"), CONFIG) as made:
+        yield made
+
+
+@contextmanager
+def opened(folder: Path, config: str) -> Iterator[Origin]:
+    """Such an origin of a newsroom with this configuration."""
     folder.chmod(0o755)
     port = free_port()
-    text = CONFIG.replace("port = 8499", f'port = {port}\npublic_url = "http://127.0.0.1:{port}/"')
+    text = config.replace("port = 8499", f'port = {port}\npublic_url = "http://127.0.0.1:{port}/"')
     room = open_newsroom(folder, f"sqlite:///{folder / 'data' / 'ledger.sqlite'}", text)
     room.send("published", article())
     room.drain()
@@ -129,7 +137,13 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Origin]:
 @pytest.fixture(scope="module")
 def app(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     """Our web process over it."""
-    folder = tmp_path_factory.mktemp("app")
+    with started(origin, tmp_path_factory.mktemp("app")) as front:
+        yield front
+
+
+@contextmanager
+def started(origin: Origin, folder: Path) -> Iterator[Front]:
+    """A web process over an origin."""
     config = origin.room.context.settings.data.parent / "pressrun.toml"
     settings = {"PRESSRUN_DATABASE": origin.room.context.settings.database, "PRESSRUN_TEST_SECRET": SECRET}
     with fronts.app(folder, config, origin.port, **settings) as front:
@@ -143,29 +157,56 @@ def app(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fr
 @pytest.fixture(scope="module")
 def proxies(origin: Origin, app: Front, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Front]]:
     """Caddy and nginx in front of it, those that can be had."""
+    with stood_before(app, origin, tmp_path_factory.mktemp) as made:
+        yield made
+
+
+@contextmanager
+def stood_before(app: Front, origin: Origin, folder: Callable[[str], Path]) -> Iterator[dict[str, Front]]:
+    """The web process, and the servers in front of it that can be had, by their names; `folder` makes one for each."""
     settings = origin.room.context.settings
-    made = {"app": app}
-    for_caddy, for_nginx = (tmp_path_factory.mktemp(name) for name in ("caddy", "nginx"))
-    caddy = fronts.caddy(for_caddy, settings.origin, settings.data, app.port)
-    nginx = fronts.nginx(for_nginx, settings.origin, settings.data, app.port)
-    if not fronts.MISSING["caddy"]:
-        made["caddy"] = caddy.__enter__()
-    if not fronts.MISSING["nginx"]:
-        made["nginx"] = nginx.__enter__()
-    yield made
-    if "nginx" in made:
-        nginx.__exit__(None, None, None)
-    if "caddy" in made:
-        caddy.__exit__(None, None, None)
+    with ExitStack() as running:
+        made = {"app": app}
+        for name, server in (("caddy", fronts.caddy), ("nginx", fronts.nginx)):
+            if not fronts.MISSING[name]:
+                made[name] = running.enter_context(server(folder(name), settings.origin, settings.data, app.port))
+        yield made
 
 
 @pytest.fixture(params=["app", "caddy", "nginx"])
 def front(request: pytest.FixtureRequest) -> Front:
     """Each server in turn."""
+    return one_of(request, "proxies")
+
+
+def one_of(request: pytest.FixtureRequest, fixture: str) -> Front:
+    """The server that a parameter names, of a fixture's."""
     if why := fronts.MISSING[request.param]:
         pytest.skip(why)
-    found: dict[str, Front] = request.getfixturevalue("proxies")
+    found: dict[str, Front] = request.getfixturevalue(fixture)
     return found[request.param]
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Origin]:
+    """The same of a site that has an address of its own for its feeds, and another hub beside ours."""
+    own = 'feeds_url = "https://feeds.example.org/"\nhubs = ["https://hub.example.net/"]\ntag_host ='
+    with opened(tmp_path_factory.mktemp("elsewhere"), CONFIG.replace("tag_host =", own, 1)) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def there(elsewhere: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Front]]:
+    """The three servers over it."""
+    folder = tmp_path_factory.mktemp
+    with started(elsewhere, folder("app")) as app, stood_before(app, elsewhere, folder) as made:
+        yield made
+
+
+@pytest.fixture(params=["app", "caddy", "nginx"])
+def front_there(request: pytest.FixtureRequest) -> Front:
+    """Each of these in turn."""
+    return one_of(request, "there")
 
 
 def codings_of(kind: Kind) -> tuple[str, ...]:
@@ -309,6 +350,20 @@ def test_the_hub_is_named_where_there_is_something_to_subscribe_to(front: Front,
             assert "link" not in headers
         elif front.name != "app" or HUB_IN_THE_APP or "link" in headers:
             assert headers["link"] == f'<{front.public_url}hub>; rel="hub", <{front.public_url}{kind.path}>; rel="self"'
+
+
+@pytest.mark.parametrize("kind", FEEDS, ids=lambda kind: kind.path)
+def test_the_hubs_of_a_site_are_named_with_its_own_address(front_there: Front, elsewhere: Origin, kind: Kind) -> None:
+    """Where the site has `feeds_url` and `hubs`: as in the document itself, for our hub takes no other address as a topic."""
+    own = f"https://feeds.example.org/{kind.path.rpartition('/')[2]}"
+    hubs = [f"{front_there.public_url}hub", "https://hub.example.net/"]
+    for asked in ({}, {"Accept_Encoding": "gzip"}, {"If_None_Match": "*"}):
+        status, headers, body = front_there.get(f"/{kind.path}", **asked)
+        assert status == (304 if "If_None_Match" in asked else 200)
+        assert headers["link"] == ", ".join([*(f'<{hub}>; rel="hub"' for hub in hubs), f'<{own}>; rel="self"'])
+        assert headers["cache-control"] == kind.caching
+    body = elsewhere.body(kind.path)
+    assert all(address.encode() in body for address in (own, *hubs))
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND"])
