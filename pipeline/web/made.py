@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pipeline.model.settings import Site
 
 OPML, ITEM = "opml.xml", ".ninjs.json"
+LISTED = ("rss", "atom", "json")
 _ANY = Feed("any", "any", "any")
 
 
@@ -60,12 +61,17 @@ def _answer(context: Context, path: str, body: bytes, media_type: str, changed: 
 
 
 def _opml(tx: Tx, site: Site) -> tuple[bytes, datetime]:
-    """Every open feed by its first format, and when one of them last changed."""
+    """Every open feed in what readers take, the first of these formats it has, and when one of them last changed.
+
+    A list is taken in by readers of feeds: a page, ninjs or a list of films under `type="rss"` would be a broken subscription there.
+    """
     created = datetime.combine(date.fromisoformat(site.tag_date + "-01-01"[len(site.tag_date) - 4 :]), time(), UTC)
     changes = outlets.changes(tx, site.name, Kind.FEED)
     listed = []
     for feed in (f for f in site.feeds if not f.closed and f.folder == "feeds"):
-        fmt = building.formats_of(feed)[0]
+        fmt = next((FORMATS[name] for name in LISTED if name in feed.formats), None)
+        if fmt is None:
+            continue
         url = f"{site.base(feed.folder)}{feed.name}.{fmt.extension}"
         version = "RSS2" if fmt.name == "rss" else ""
         listed.append(opml.Listed(feed.title, url, site.home_url, site.language, feed.description, version))

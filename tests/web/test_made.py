@@ -25,16 +25,23 @@ def client(newsroom: Newsroom) -> Iterator[TestClient]:
         yield made
 
 
-def test_opml_lists_every_open_feed(make_newsroom: Callable[..., Newsroom]) -> None:
-    """By its first format; sitemaps and closed feeds are none to subscribe to. It changes when one of them does."""
-    more = '[sites.demo.feeds.wire]\ntitle = "Wire"\nformats = ["ninjs"]\n[sites.demo.feeds.old]\ntitle = "Old"\nclosed = true\n'
+def test_opml_lists_every_open_feed_that_a_reader_can_take(make_newsroom: Callable[..., Newsroom]) -> None:
+    """In what readers take; sitemaps, closed feeds and what only programs or people read are left out. It changes when one of them does."""
+    formats = {"wire": ["ninjs", "json"], "tv": ["html", "roku", "atom"], "films": ["roku"], "page": ["html"], "ours": ["ninjs"]}
+    more = "".join(f"[sites.demo.feeds.{name}]\ntitle = '{name}'\nformats = {listed}\n" for name, listed in formats.items())
+    more += '[sites.demo.feeds.old]\ntitle = "Old"\nclosed = true\n'
     room = make_newsroom(CONFIG + more)
     with TestClient(make_app(room.context, lambda _n: None)) as client:
         first = client.get("/demo/feeds/opml.xml")
         assert (first.status_code, first.headers["content-type"]) == (200, "text/x-opml; charset=utf-8")
         listed = [(o.get("version"), o.get("xmlUrl")) for o in etree.fromstring(first.content).iterfind("body/outline/outline")]
         base = "http://127.0.0.1:8499/demo/feeds/"
-        assert listed == [("RSS2", f"{base}all.rss"), ("RSS2", f"{base}world.rss"), (None, f"{base}wire.ninjs.json")]
+        assert listed == [
+            ("RSS2", f"{base}all.rss"),
+            ("RSS2", f"{base}world.rss"),
+            (None, f"{base}wire.json"),
+            (None, f"{base}tv.atom"),
+        ]
         assert client.get("/demo/feeds/opml.xml", headers={"If-None-Match": first.headers["etag"]}).status_code == 304
         room.send("published", article())
         room.drain()
