@@ -4,7 +4,8 @@
     count      {min, max} of values
     length     {min, max} characters of each value, white space at its edges left out
     matches    a regular expression that each whole value matches
-    date       "rfc822" | "w3c" | "any": each value is such a date, with an offset
+    date       each value is such a date, with an offset: "rfc822", with a year of four digits and the right weekday where one is named |
+               "w3c", a bare day too | "any", the first or RFC 3339
     max_days   no value is a date ahead, or more days ago than this
     max_bytes  the place itself is no longer than this, as bytes
     number     {min, max}; {any = true}: one value that is right is enough. No value is no fault
@@ -55,6 +56,17 @@ NAMESPACES = {
 }
 """The prefixes a rule's path may use."""
 
+# RFC 822 section 5.1 with the four-digit year of RFC 2822; zones with letters that RFC 822 gives an offset, but for the military ones.
+_RFC_822 = re.compile(
+    r"(?:(Mon|Tue|Wed|Thu|Fri|Sat|Sun), *)?\d{1,2} +(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) +\d{4} +\d\d:\d\d(?::\d\d)?"
+    r" +(?:[+-]\d{4}|UT|GMT|Z|[ECMP][SD]T)",
+    re.ASCII | re.IGNORECASE,
+)
+_RFC_3339 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"  # section 5.6, date-time
+_W3C = r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?"  # https://www.w3.org/TR/NOTE-datetime, from the day on
+_ISO = {"any": re.compile(_RFC_3339, re.ASCII), "w3c": re.compile(_W3C, re.ASCII)}
+_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_NEEDED = {"rss": "channel"}  # what a root is not the document it says without; an empty sitemap is one
 _ROOT_TAGS = {"rss": "rss", "news-sitemap": f"{{{SITEMAP}}}urlset"}
 _TAG = re.compile(r"<[a-zA-Z/!][^>]*>")
 _NAMED = "guid | link | sm:loc | parent::sm:url/sm:loc"
@@ -96,6 +108,8 @@ def lint(document: bytes, profile: Profile, now: datetime) -> list[Finding]:
     if root.tag != _ROOT_TAGS[profile.reads]:
         what = f"Its root is {root.tag!s}: it is not {ROOTS[profile.reads]}."
         return [_unreadable(profile, what, f"Give {profile.title} the address of {ROOTS[profile.reads]}.")]
+    if (needed := _NEEDED.get(profile.reads)) and root.find(needed) is None:
+        return [_unreadable(profile, f"Its root has no {needed}.", f"Have it made again as {ROOTS[profile.reads]}: nothing is in it.")]
     return [finding for rule in profile.rules for finding in _broken(rule, profile, root, now)]
 
 
@@ -168,7 +182,7 @@ def _date(asked: str, value: str, _now: datetime) -> str:
 
 
 def _max_days(asked: int, value: str, now: datetime) -> str:
-    when = _read_date("any", value)
+    when = _read_date("w3c", value) or _read_date("rfc822", value)
     if when is None:
         return f"“{_shown(value)}” is no date."
     if when > now:
@@ -260,16 +274,22 @@ def _outside(asked: dict[str, int], found: int) -> str:
 
 
 def _read_date(kind: str, value: str) -> datetime | None:
-    """An RFC 822 or W3C date with an offset (a W3C one may be a bare day, which is taken as UTC), else None."""
-    if kind in {"w3c", "any"}:
-        try:
-            return aware(datetime.fromisoformat(f"{value}T00:00:00Z" if re.fullmatch(r"\d{4}-\d\d-\d\d", value) else value))
-        except ValueError:
-            pass
+    """The date, if it is one to the letter (a bare day is taken as UTC), else None: what a lenient reader makes of others nobody knows."""
     try:
-        return rfc822(value) if kind in {"rfc822", "any"} else None
+        if kind in _ISO and _ISO[kind].fullmatch(value):
+            return aware(datetime.fromisoformat(value if "T" in value else f"{value}T00:00:00Z"))
+        return _read_rfc_822(value) if kind in {"rfc822", "any"} else None
     except ValueError:
         return None
+
+
+def _read_rfc_822(value: str) -> datetime | None:
+    """As `_read_date`. Raises ValueError for a day or hour that no calendar or clock has."""
+    found = _RFC_822.fullmatch(value)
+    if found is None:
+        return None
+    when = rfc822(value.removesuffix("-0000") + "+0000" if value.endswith("-0000") else value)  # RFC 2822 3.3: UTC
+    return None if found[1] and _WEEKDAYS[when.weekday()] != found[1].lower() else when
 
 
 def _shown(value: str) -> str:
