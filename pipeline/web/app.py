@@ -21,6 +21,7 @@ from pipeline.ledger import duties
 from pipeline.model.errors import PressrunError, Unavailable
 from pipeline.model.run import Nudge, Step
 from pipeline.web import api, feeds, health, hub, indexnow, mirrors, openapi, problems, static, webhooks
+from pipeline.web.cors import Cors
 from pipeline.web.looks import Looks
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def make_app(context: Context, carry: Callable[[Sequence[Nudge]], None]) -> Star
             thread.join(timeout=2)
 
     handlers = {HTTPException: problems.on_http_error, Unavailable: problems.on_unavailable, Exception: problems.on_error}
-    app = _App(routes=ROUTES, lifespan=lifespan, exception_handlers=handlers, middleware=[Middleware(_NoNul)])
+    app = _App(routes=ROUTES, lifespan=lifespan, exception_handlers=handlers, middleware=[Middleware(Cors), Middleware(_NoNul)])
     app.router.redirect_slashes = False
     app.state.context = context
     app.state.acceptor = Acceptor(context, carry)

@@ -25,7 +25,7 @@ from pipeline.ledger import archives, deliveries, documents
 from pipeline.model.document import DocumentStatus
 from pipeline.pages import CONTENT_SECURITY_POLICY
 from pipeline.paging import page_of
-from pipeline.web import made
+from pipeline.web import cors, made
 from pipeline.web.problems import problem
 from pipeline.web.stored import IDENTITY, Stored
 
@@ -56,7 +56,7 @@ MOVED = "public, max-age=3600"
 HEADERS = {
     "Cache-Control": CACHE,
     "Vary": "Accept-Encoding",
-    "Access-Control-Allow-Origin": "*",
+    **cors.ANYBODY,
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'",
 }
@@ -173,7 +173,7 @@ def _moved(address: str) -> Response:
 
 
 def _closed() -> Response:
-    return problem(410, "This feed is closed.", headers={"Cache-Control": GONE, "Access-Control-Allow-Origin": "*"})
+    return problem(410, "This feed is closed.", headers={"Cache-Control": GONE, **cors.ANYBODY})
 
 
 def _bytes(context: Context, row: Row[Any]) -> bytes | None:

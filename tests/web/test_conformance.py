@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -64,6 +65,9 @@ OTHERS = [
 ]
 EVERY = [*FEEDS, *PAGES, *OTHERS]
 paths = pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.path)
+somewhere = pytest.mark.parametrize(
+    "path", [FEEDS[0].path, PAGES[0].path, OTHERS[0].path, "demo/sitemaps/news.xml", "demo/items/a-1.ninjs.json", "demo/feeds/none.rss"]
+)
 formats = pytest.mark.parametrize("kind", [*FEEDS, *PAGES], ids=lambda kind: kind.path)
 
 
@@ -223,6 +227,7 @@ def test_every_kind_says_what_it_is(front: Front, origin: Origin, kind: Kind) ->
     assert headers["content-length"] == str(len(body))
     assert headers["cache-control"] == kind.caching
     assert headers["access-control-allow-origin"] == "*"
+    assert headers["access-control-expose-headers"] == "ETag, Link"
     assert headers["vary"] == "Accept-Encoding"
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["content-security-policy"].startswith(NOTHING)
@@ -275,7 +280,7 @@ def test_an_equal_tag_is_304_with_the_headers_of_the_200(front: Front, kind: Kin
             for method in ("GET", "HEAD"):
                 status, headers, body = front.get(f"/{kind.path}", method, Accept_Encoding=coding, If_None_Match=given)
                 assert (status, body) == (304, b""), given
-                for name in ("etag", "cache-control", "vary", "access-control-allow-origin"):
+                for name in ("etag", "cache-control", "vary", "access-control-allow-origin", "access-control-expose-headers"):
                     assert headers.get(name) == whole[name], name
                 assert headers["date"]
                 assert "content-encoding" not in headers
@@ -366,13 +371,25 @@ def test_the_hubs_of_a_site_are_named_with_its_own_address(front_there: Front, e
     assert all(address.encode() in body for address in (own, *hubs))
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND"])
-@pytest.mark.parametrize("path", [FEEDS[0].path, PAGES[0].path, OTHERS[0].path, "demo/sitemaps/news.xml", "demo/feeds/none.rss"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "PROPFIND"])
+@somewhere
 def test_what_cannot_be_done_here_is_405(front: Front, path: str, method: str) -> None:
-    """With what can be (RFC 9110 15.5.6), whether anything stands there or not."""
+    """With what can be (RFC 9110 15.5.6), whether anything stands there or not; a page elsewhere may read that, too."""
     status, headers, _ = front.get(f"/{path}", method)
     assert status == 405
-    assert {word.strip() for word in headers["allow"].split(",")} == {"GET", "HEAD"}
+    assert {word.strip() for word in headers["allow"].split(",")} == {"GET", "HEAD", "OPTIONS"}
+    assert headers["access-control-allow-origin"] == "*"
+
+
+@somewhere
+def test_a_browser_may_ask_with_a_tag_from_any_page(front: Front, path: str) -> None:
+    """Which it asks about first (Fetch, CORS-preflight request): the answer is 2xx, and allows method and header."""
+    asked = {"Origin": "https://reader.example", "Access_Control_Request_Method": "GET", "Access_Control_Request_Headers": "if-none-match"}
+    status, headers, body = front.get(f"/{path}", "OPTIONS", **asked)
+    assert (status, body) == (204, b"")
+    assert {word.strip() for word in headers["allow"].split(",")} == {"GET", "HEAD", "OPTIONS"}
+    said = {name.removeprefix("access-control-"): value for name, value in headers.items() if name.startswith("access-control-")}
+    assert (said["allow-origin"], said["allow-methods"], said["allow-headers"], said["max-age"]) == ("*", "GET, HEAD", "*", "86400")
 
 
 @pytest.mark.parametrize(
@@ -398,6 +415,7 @@ def test_what_never_was_is_404(front: Front, path: str) -> None:
     """A problem document, kept by nobody; neither a file beside the documents nor one outside."""
     status, headers, _ = front.get(path)
     assert (status, headers["content-type"], headers["cache-control"]) == (404, "application/problem+json", "no-store")
+    assert headers.get("access-control-allow-origin", "") == ("*" if re.match("/[a-z]+/(feeds|sitemaps|items)/", path) else "")
 
 
 @formats
@@ -412,7 +430,7 @@ def test_a_closed_feed_is_410_and_a_renamed_one_301(front: Front, origin: Origin
             origin.store(notice, bare=bare)
             for asked in ({}, {"If_None_Match": tag}, {"If_None_Match": "*"}, {"Accept_Encoding": "gzip"}):
                 status, headers, got = front.get(f"/{kind.path}", **asked)
-                assert (status, headers["cache-control"]) == (410, "no-cache")
+                assert (status, headers["cache-control"], headers["access-control-allow-origin"]) == (410, "no-cache", "*")
                 assert said is None or got == said
                 assert "etag" not in headers
             assert front.get(f"/{kind.path}", "HEAD")[0] == 410
