@@ -57,7 +57,7 @@ def entry(entry: Entry, head: FeedHead) -> bytes:
         _say(item, f"{{{MEDIA}}}category", name, scheme=head.sections_url)
     _say(item, f"{{{MEDIA}}}keywords", ", ".join(article.tags))
     _posters(item, played, article)
-    return rss.hex_titles(standing(item, _NAMESPACES))
+    return rss.plainly(standing(item, _NAMESPACES))
 
 
 def frame(head: FeedHead) -> bytes:
@@ -74,7 +74,7 @@ def frame(head: FeedHead) -> bytes:
     etree.SubElement(channel, f"{{{ATOM}}}link", href=head.self_url, rel="self", type=MEDIA_TYPE.partition(";")[0])
     for url in head.hub_urls:
         etree.SubElement(channel, f"{{{ATOM}}}link", href=url, rel="hub")
-    return rss.hex_titles(etree.tostring(root, encoding="UTF-8", xml_declaration=True))
+    return rss.plainly_framed(etree.tostring(root, encoding="UTF-8", xml_declaration=True))
 
 
 def _say(parent: etree._Element, name: str, text: str, **attributes: str) -> None:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "application/rss+xml; charset=utf-8"
 
-_TITLE = re.compile(rb"<title>[^<]*</title>")
+# What is text and no HTML to a reader: the profile's character data, and `nonhtml` in the W3C validator (channel, item, extension, media).
+_PLAIN = re.compile(rb"<(title|category|copyright|dc:rights|media:title|media:description|media:category)( [^>]*)?>[^<]*</\1>")
+_ABOUT = re.compile(rb"<description>[^<]*</description>")
 _HEX = {b"&amp;": b"&#x26;", b"&lt;": b"&#x3C;", b"&gt;": b"&#x3E;"}
 
 
@@ -32,14 +34,14 @@ def entry(entry: Entry, head: FeedHead) -> bytes:
     enclosed = enclosure(entry.article)
     with RENDERING:
         element = news_entry(entry, head, (enclosed,) if enclosed else ()).rss_entry()
-        return hex_titles(standing(element, RSS_NAMESPACES))
+        return plainly(standing(element, RSS_NAMESPACES))
 
 
 def frame(head: FeedHead) -> bytes:
     """The channel without items. Raises ValueError for a head XML 1.0 cannot carry."""
     with RENDERING:
         made: bytes = generator(head, MEDIA_TYPE.partition(";")[0], rss=True).rss_str()
-    return hex_titles(made)
+    return plainly_framed(made)
 
 
 def splice(frame: bytes, entries: Sequence[bytes]) -> bytes:
@@ -67,15 +69,21 @@ def rfc822(text: str) -> datetime:
         raise ValueError(message) from error
 
 
-def hex_titles(xml: bytes) -> bytes:
-    """Titles with `&` and `<` as hex references, which survive readers that unescape twice (RSS profile, character data)."""
-    return _TITLE.sub(lambda found: _hex(found[0][len(b"<title>") : -len(b"</title>")]), xml)
+def plainly(xml: bytes) -> bytes:
+    """Plain texts with `&`, `<` and `>` as hex references, which survive readers that unescape twice (RSS profile, character data)."""
+    return _PLAIN.sub(_hex, xml)
 
 
-def _hex(text: bytes) -> bytes:
+def plainly_framed(xml: bytes) -> bytes:
+    """As `plainly`, of a channel without items: its description is plain text, where an item's is HTML."""
+    return _ABOUT.sub(_hex, plainly(xml))
+
+
+def _hex(found: re.Match[bytes]) -> bytes:
+    opening, end, text = found[0].partition(b">")
     for named, hexed in _HEX.items():
         text = text.replace(named, hexed)
-    return b"<title>" + text + b"</title>"
+    return opening + end + text
 
 
 FORMAT = Format("rss", "rss", MEDIA_TYPE, entry, quoted, frame, splice, read, title="RSS")

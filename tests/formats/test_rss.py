@@ -101,6 +101,27 @@ def test_titles_carry_hex_references(head: FeedHead, story: Article, make_entry:
     assert b"<title>Salt &#x26; &#x3C;b&#x3E;bread&#x3C;/b&#x3E;</title>" in document
 
 
+TOLD = "Salt & <b>bread</b> > water"
+PLAIN = rb"(?:title|category|copyright|dc:rights|media:title|media:description|media:category)"
+
+
+@pytest.mark.parametrize("name", ["rss", "roku"])
+def test_every_plain_text_carries_hex_references(name: str, head: FeedHead, full_story: Article, make_entry: Callable[..., Entry]) -> None:
+    """Captions, sections, tags, rights, what the channel says of itself: all that the W3C validator takes for text. HTML stays HTML."""
+    pictured, filmed = replace(full_story.images[0], caption=TOLD, alt=TOLD), replace(full_story.videos[0], caption=TOLD)
+    said = replace(
+        full_story, headline=TOLD, summary=TOLD, section=(TOLD,), tags=(f"{TOLD}!",), images=(pictured,), videos=(filmed,), rights=TOLD
+    )
+    channel = replace(head, title=TOLD, description=TOLD, rights=TOLD)
+    fmt, hexed = FORMATS[name], b"Salt &#x26; &#x3C;b&#x3E;bread&#x3C;/b&#x3E; &#x3E; water"
+    frame, entry = fmt.frame(channel), fmt.entry(make_entry(0, said), channel)
+    plain = re.findall(rb"<" + PLAIN + rb"(?: [^>]*)?>([^<]*)</", entry) + re.findall(rb"<(?:title|copyright|description)>([^<]*)</", frame)
+    assert len(plain) == {"rss": 10, "roku": 7}[name]
+    assert {text.rstrip(b"!") for text in plain} == {hexed}
+    assert b"<description>Salt &amp;amp; &amp;lt;b&amp;gt;" in entry
+    assert etree.fromstring(fmt.document(channel, [entry])).findtext("channel/item/title") == TOLD
+
+
 def test_an_entry_declares_no_namespace_again(head: FeedHead, full_story: Article, make_entry: Callable[..., Entry]) -> None:
     """All five prefixes are the root's."""
     entry = RSS.entry(make_entry(0, full_story), head)
