@@ -32,8 +32,9 @@ _BLANKS = re.compile("[ \t]+")
 _ONE_LINE = re.compile("[ \t\n]+")
 _EMPTY_LINES = re.compile("\n{3,}")
 
+# Without bdo, which can turn any text round: the W3C feed validator calls it a security risk in a feed. A direction is bdi's, or `dir`'s.
 _KEPT = """
-    a abbr b bdi bdo blockquote br caption cite code col colgroup dd del dfn div dl dt em figcaption figure h2 h3 h4 h5 h6 hr i img
+    a abbr b bdi blockquote br caption cite code col colgroup dd del dfn div dl dt em figcaption figure h2 h3 h4 h5 h6 hr i img
     ins kbd li mark ol p pre q rp rt ruby s samp small span strong sub sup table tbody td tfoot th thead time tr u ul var wbr
 """
 TAGS = frozenset(_KEPT.split())

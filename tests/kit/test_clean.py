@@ -226,6 +226,7 @@ def test_naughty_strings() -> None:
         ("<img alt='no source'>", ""),
         ("<p lang=ar dir=rtl>نص</p>", '<p lang="ar" dir="rtl">نص</p>'),
         ("<p lang='\"x' dir=up>x</p>", "<p>x</p>"),
+        ("<p>a <bdo dir=rtl>txt.<b>exe</b></bdo> <bdi dir=rtl>نص</bdi></p>", '<p>a txt.<b>exe</b> <bdi dir="rtl">نص</bdi></p>'),
         ("<td colspan=2>x</td>", "x"),
         ("<table><tr><td colspan=2 rowspan=x>x", '<table><tbody><tr><td colspan="2">x</td></tr></tbody></table>'),
         ("<time datetime='2026-11-23'>today</time>", '<time datetime="2026-11-23">today</time>'),
