@@ -67,6 +67,11 @@ def films(article: Article) -> tuple[Video, ...]:
     return tuple({video.url: video for video in reversed(article.videos)}[url] for url in dict.fromkeys(v.url for v in article.videos))
 
 
+def whole_seconds(video: Video) -> int | None:
+    """How long a film is, in whole seconds and never none at all: a length of 0 is a film that players pass over."""
+    return None if video.duration_seconds is None else max(1, round(video.duration_seconds))
+
+
 def attachments(article: Article) -> tuple[Attachment, ...]:
     """Every film, then every photograph, the lead before the others."""
     return (*(_film_to_fetch(video) for video in films(article)), *(_picture_to_fetch(image) for image in pictures(article)))

@@ -18,7 +18,7 @@ from feedgen.ext.base import BaseEntryExtension, BaseExtension
 from feedgen.feed import FeedGenerator
 from lxml import etree
 
-from pipeline.formats.content import contents_html, films, media_type_of, pictures, sections, summary_of
+from pipeline.formats.content import contents_html, films, media_type_of, pictures, sections, summary_of, whole_seconds
 from pipeline.kit.clock import rfc3339
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def _media(item: etree._Element, article: Article) -> None:
         _described(element, image.alt, image.caption, image.credit)
         _thumbnail(element, image.url, image.width, image.height)
     for video in films(article):
-        element = _medium(item, video, "video", duration=None if video.duration_seconds is None else round(video.duration_seconds))
+        element = _medium(item, video, "video", duration=whole_seconds(video))
         _described(element, "", video.caption, video.credit)
         if video.thumbnail_url:
             _thumbnail(element, video.thumbnail_url)

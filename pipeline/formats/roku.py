@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING
 from lxml import etree
 
 from pipeline.formats import rss
-from pipeline.formats.content import VIDEO_TYPE, films, media_type_of, pictures, sections, short, summary_of
+from pipeline.formats.content import VIDEO_TYPE, films, media_type_of, pictures, sections, short, summary_of, whole_seconds
 from pipeline.formats.contract import Format, NoPlace
 from pipeline.formats.feedgen_cures import ATOM, DCTERMS, GENERATOR, MEDIA
 from pipeline.formats.xmlbytes import quoted, standing
 from pipeline.kit.clock import rfc3339
 
 if TYPE_CHECKING:
-    from pipeline.model.article import Article
+    from pipeline.model.article import Article, Video
     from pipeline.model.entry import Entry, FeedHead
 
 MEDIA_TYPE = "application/rss+xml; charset=utf-8"
@@ -35,7 +35,7 @@ _NAMESPACES = {"atom": ATOM, "dcterms": DCTERMS, "media": MEDIA}
 
 
 def entry(entry: Entry, head: FeedHead) -> bytes:
-    """One `item` of the article's first film. Raises NoPlace without one, ValueError for a text XML 1.0 cannot carry."""
+    """One `item` of the article's film. Raises NoPlace without one, ValueError for a text XML 1.0 cannot carry."""
     article = entry.article
     if not article.videos:
         message = "it has no film to play"
@@ -49,14 +49,15 @@ def entry(entry: Entry, head: FeedHead) -> bytes:
     _say(item, "description", _read_as_html(description))
     _say(item, f"{{{DCTERMS}}}created", rfc3339(article.published_at))
     _say(item, f"{{{DCTERMS}}}modified", rfc3339(entry.modified_at))
-    played = _played(item, article)
+    film = _film(article)
+    played = _played(item, article, film)
     _say(played, f"{{{MEDIA}}}title", article.headline, type="plain")
     _say(played, f"{{{MEDIA}}}description", description, type="plain")
-    _say(played, f"{{{MEDIA}}}credit", films(article)[0].credit, scheme="urn:ebu")
+    _say(played, f"{{{MEDIA}}}credit", film.credit, scheme="urn:ebu")
     for name in sections(article):
         _say(item, f"{{{MEDIA}}}category", name, scheme=head.sections_url)
     _say(item, f"{{{MEDIA}}}keywords", ", ".join(article.tags))
-    _posters(item, played, article)
+    _posters(item, played, article, film)
     return rss.plainly(standing(item, _NAMESPACES))
 
 
@@ -87,14 +88,19 @@ def _read_as_html(text: str) -> str:
     return text if "<" not in text and unescape(text) == text else escape(text, quote=False)
 
 
-def _played(item: etree._Element, article: Article) -> etree._Element:
-    film = films(article)[0]
+def _film(article: Article) -> Video:
+    """The first that has what Roku requires of one, a picture and a length; where none has both, the first."""
+    every = films(article)
+    return next((film for film in every if film.thumbnail_url and film.duration_seconds is not None), every[0])
+
+
+def _played(item: etree._Element, article: Article, film: Video) -> etree._Element:
     stated = {
         "url": film.url,
         "type": media_type_of(film.media_type, film.url, VIDEO_TYPE),
         "medium": "video",
         "isDefault": "true",
-        "duration": None if film.duration_seconds is None else max(1, round(film.duration_seconds)),
+        "duration": whole_seconds(film),
         "width": film.width,
         "height": film.height,
         "lang": article.language,
@@ -102,12 +108,12 @@ def _played(item: etree._Element, article: Article) -> etree._Element:
     return etree.SubElement(item, f"{{{MEDIA}}}content", {name: str(value) for name, value in stated.items() if value is not None})
 
 
-def _posters(item: etree._Element, played: etree._Element, article: Article) -> None:
+def _posters(item: etree._Element, played: etree._Element, article: Article, film: Video) -> None:
     """The film's own picture, else the lead photograph, where each kind of app looks for it: inside the film and beside it.
 
     Roku wants 800 by 450 pixels or more, of 16:9; what a newsroom's film has is what there is.
     """
-    poster = films(article)[0].thumbnail_url or next((image.url for image in pictures(article)), "")
+    poster = film.thumbnail_url or next((image.url for image in pictures(article)), "")
     for parent in (played, item) if poster else ():
         etree.SubElement(parent, f"{{{MEDIA}}}thumbnail", url=poster)
 

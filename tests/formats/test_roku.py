@@ -10,7 +10,7 @@ import feedparser
 import pytest
 from lxml import etree
 
-from pipeline.formats import FORMATS, NoPlace
+from pipeline.formats import FORMATS, Format, NoPlace
 from pipeline.formats.feedgen_cures import ATOM, DCTERMS, MEDIA
 from pipeline.formats.roku import DESCRIPTION_LENGTH
 from pipeline.model.article import Video
@@ -120,6 +120,30 @@ def test_the_lead_photograph_stands_for_a_film_without_a_picture(
     assert b"duration" not in made
     assert b'type="application/vnd.apple.mpegurl"' in made
     assert b"thumbnail" not in ROKU.entry(make_shown(0, replace(bare, images=())), head)
+
+
+def test_the_film_that_can_be_listed_comes_first(head: FeedHead, make_shown: Callable[..., Entry], full_story: Article) -> None:
+    """Roku requires a picture and a length; of several films the first with both is shown, whole: address, poster, credit."""
+    listed = Video("https://v.example/b.mp4", duration_seconds=60, credit="A crew", thumbnail_url="https://v.example/b.jpg")
+    pictured = Video("https://v.example/p.mp4", credit="Nobody", thumbnail_url="https://v.example/p.jpg")
+    timed = Video("https://v.example/t.mp4", credit="Nobody", duration_seconds=5)
+    last = replace(listed, url="https://v.example/last.mp4")
+    several = replace(full_story, videos=(pictured, timed, listed, last))
+    played = etree.fromstring(ROKU.document(head, [ROKU.entry(make_shown(0, several), head)])).find(f"channel/item/{{{MEDIA}}}content")
+    assert played is not None
+    assert (played.get("url"), played.get("duration"), played.findtext(f"{{{MEDIA}}}credit")) == (listed.url, "60", "A crew")
+    assert attributes(played.find(f"{{{MEDIA}}}thumbnail")) == {"url": listed.thumbnail_url}
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.2, "1"), (0, "1"), (1.4, "1"), (61.6, "62")])
+@pytest.mark.parametrize("fmt", [ROKU, RSS], ids=["roku", "rss"])
+def test_a_film_is_never_without_length(
+    fmt: Format, seconds: float, said: str, head: FeedHead, make_shown: Callable[..., Entry], full_story: Article
+) -> None:
+    """Whole seconds, at least one: players pass over a length of 0."""
+    short = replace(full_story, videos=(replace(full_story.videos[0], duration_seconds=seconds),))
+    made = etree.fromstring(fmt.document(head, [fmt.entry(make_shown(0, short), head)]))
+    assert [one.get("duration") for one in made.iterfind(f"channel/item/{{{MEDIA}}}content[@medium='video']")] == [said]
 
 
 def test_feedparser_reads_it(head: FeedHead, make_shown: Callable[..., Entry]) -> None:
