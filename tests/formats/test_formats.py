@@ -15,6 +15,7 @@ import pytest
 
 from pipeline.formats import FORMATS, READERS, Expectation, Format, check
 from pipeline.formats.contract import check_frame
+from pipeline.formats.feedgen_cures import TOMBSTONES
 from pipeline.model.entry import Address, Tombstone
 from pipeline.rules.article import from_native
 from tests.formats.conftest import regolded
@@ -202,6 +203,16 @@ def test_the_w3c_validator_has_nothing_to_say(
     shown = head_of(fmt, live) if of == "live" else archived(fmt, logo)
     entries = [fmt.entry(make_entry(number, full_story), shown) for number in range(3)]
     assert w3c(fmt.document(shown, entries), shown.self_url) == []
+
+
+def test_of_a_tombstone_the_w3c_validator_says_only_that_it_does_not_know_it(
+    head: FeedHead, make_entry: Callable[..., Entry], w3c: Callable[[bytes, str], list[object]]
+) -> None:
+    """As docs/formats.md says: one message, and of this namespace; Atom has no other way to say that an entry is gone."""
+    fmt, entry = FORMATS["atom"], make_entry()
+    shown = head_of(fmt, replace(head, tombstones=(Tombstone("tag:news.example,2026-01-01:cms/gone", entry.modified_at),)))
+    (told,) = w3c(fmt.document(shown, [fmt.entry(entry, shown)]), shown.self_url)
+    assert (type(told).__name__, vars(told)["params"]["namespace"]) == ("UnknownNamespace", TOMBSTONES)
 
 
 def test_the_docs_name_every_format_with_its_address_and_type() -> None:
