@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from pipeline.model.settings import Site
 
 CACHE = "public, max-age=60, stale-while-revalidate=600, stale-if-error=86400"
+"""Of a feed, its page and an item. Two minutes are usual; one is what a cache in between may show a correction or a withdrawal late while
+somebody polls through it, and it costs no more than a 304 a minute for each cache: those who poll us directly send their tag either way."""
+
 ARCHIVE = "public, max-age=3600, must-revalidate"
 """Of a page of an archive. It changes for nothing but a correction or a withdrawal, so nobody may show it unasked for long, nor
 while we are away: `immutable` (RFC 8246), or a year, would be a promise that a withdrawal breaks. Asking again costs a 304."""
