@@ -278,6 +278,12 @@ def test_a_date_is_one_to_the_letter(date: str) -> None:
     assert {kind for kind in ("rfc822", "w3c", "any") if not told(f'path="a"\ndate="{kind}"', f"<a>{date}</a>")} == DATES[date]
 
 
+def test_a_date_that_is_written_wrongly_is_not_called_old() -> None:
+    """As far as it can be read at all: one rule asks for the form, another for the age, and each says what to mend."""
+    assert told('path="a"\nmax_days=2', "<a>Tue, 23 Nov 2026 08:00:00 +0000</a>", "<a>23 Nov 26 08:00 GMT</a>") == []
+    assert [what for _, what in told('path="a"\nmax_days=2', "<a>Do, 26 Nov</a>")] == ["“Do, 26 Nov” is no date."]
+
+
 def test_a_feed_without_a_channel_is_one_finding() -> None:
     """No rule of an item or a channel would find anything wrong with it."""
     for name in partners.names():

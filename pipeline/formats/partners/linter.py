@@ -182,7 +182,7 @@ def _date(asked: str, value: str, _now: datetime) -> str:
 
 
 def _max_days(asked: int, value: str, now: datetime) -> str:
-    when = _read_date("w3c", value) or _read_date("rfc822", value)
+    when = _read_date("w3c", value) or _read_date("rfc822", value) or _guessed(value)
     if when is None:
         return f"“{_shown(value)}” is no date."
     if when > now:
@@ -290,6 +290,14 @@ def _read_rfc_822(value: str) -> datetime | None:
         return None
     when = rfc822(value.removesuffix("-0000") + "+0000" if value.endswith("-0000") else value)  # RFC 2822 3.3: UTC
     return None if found[1] and _WEEKDAYS[when.weekday()] != found[1].lower() else when
+
+
+def _guessed(value: str) -> datetime | None:
+    """What lenient readers take for an RFC 822 date: how old something is, and how its date is written, are two rules."""
+    try:
+        return rfc822(value)
+    except ValueError:
+        return None
 
 
 def _shown(value: str) -> str:
