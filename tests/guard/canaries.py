@@ -60,6 +60,7 @@ PUBLIC = {
     *(f"/sites/*/{kind}/*/{rule}/*" for kind in ("feeds", "mirrors", "networks") for rule in ("sections", "tags", "languages", "authors")),
     "/sites/*/mirrors/*/title", "/sites/*/mirrors/*/backend", "/sites/*/mirrors/*/base_url", "/sites/*/mirrors/*/target",
     "/sites/*/mirrors/*/token_header",
+    "/sites/*/indexnow/*/endpoint", "/sites/*/indexnow/*/key", "/sites/*/indexnow/*/key_location",  # the key stands at its address for all
     "/sites/*/networks/*/link_to", "/sites/*/networks/*/account", "/sites/*/networks/*/options/*",
     "/sources/*/site", "/sources/*/dialect", "/sources/*/id_space", "/sources/*/url_hosts/*",
 }  # fmt: skip
