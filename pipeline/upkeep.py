@@ -18,7 +18,18 @@ from pipeline.backends import Sweeping
 from pipeline.context import boot, kernel, start_time
 from pipeline.kit import metrics
 from pipeline.kit.portions import portions
-from pipeline.ledger import articles, deliveries, documents, duties, events, outlets, subscriptions, topics
+from pipeline.ledger import (
+    articles,
+    deliveries,
+    documents,
+    duties,
+    events,
+    outlets,
+    subscription_claims,
+    subscription_views,
+    subscriptions,
+    topics,
+)
 from pipeline.model.errors import FenceLost, PressrunError, Transient
 from pipeline.model.run import Nudge, Run, Step
 from pipeline.model.settings import Kind, outlet_key
@@ -93,13 +104,13 @@ def _keep_house(context: Context, ends: float) -> None:
 def _free_the_dead(context: Context) -> None:
     """Leases of processes beside this one that are gone end now, not in five seconds."""
     with context.ledger.read() as tx:
-        owners = {*outlets.lease_owners(tx), *subscriptions.owners(tx)}
+        owners = {*outlets.lease_owners(tx), *subscription_claims.owners(tx)}
     dead = [owner for owner in sorted(owners) if is_dead(owner)]
     if dead:
         with context.ledger.write() as tx:
             outlets.free_leases(tx, dead)
             events.free_claims(tx, dead)
-            subscriptions.free(tx, dead)
+            subscription_claims.free(tx, dead)
 
 
 def is_dead(owner: str) -> bool:
@@ -197,7 +208,7 @@ def _due(context: Context) -> tuple[Nudge, ...]:
 def _hub(context: Context) -> tuple[Nudge, ...]:
     """The hub, where anybody is to be asked or told something and nobody is at it: retries, lost nudges, verifications left over."""
     with context.ledger.read() as tx:
-        if not (subscriptions.is_due(tx, len(context.settings.retries.hub)) or topics.is_due(tx)):
+        if not (subscription_claims.is_due(tx, len(context.settings.retries.hub)) or topics.is_due(tx)):
             return ()
         seen = duties.seen_at(tx, Step.HUB)
         if seen is not None and seen <= tx.now < seen + outlets.NUDGE_PAUSE:
@@ -304,7 +315,7 @@ def _gauges(context: Context) -> None:
     with context.ledger.read() as tx:
         unsettled = deliveries.unsettled_counts(tx)
         waiting = dict(events.waiting_counts(tx))
-        states = subscriptions.by_state(tx)
+        states = subscription_views.by_state(tx)
     totals = dict.fromkeys(_outlets(context), 0)
     for outlet, _state, count in unsettled:
         totals[outlet] = totals.get(outlet, 0) + count

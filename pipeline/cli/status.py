@@ -8,7 +8,7 @@ import click
 
 from pipeline.cli import NO, options, sending
 from pipeline.kit.clock import rfc3339
-from pipeline.ledger import events, subscriptions, views
+from pipeline.ledger import events, subscription_views, subscriptions, views
 from pipeline.model.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def command(article: str | None, site: str | None, newest: int, *, config: Path 
 def _subscribers(tx: Tx, settings: Settings, site: str | None) -> list[dict[str, object]]:
     """Who is told of the changes of this site's feeds, counted."""
     base = settings.site(site).feeds_base if site else ""
-    return [row for row in subscriptions.counts(tx, len(settings.retries.hub)) if str(row["topic"]).startswith(base)]
+    return [row for row in subscription_views.counts(tx, len(settings.retries.hub)) if str(row["topic"]).startswith(base)]
 
 
 def _told(row: dict[str, object]) -> str:

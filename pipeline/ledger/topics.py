@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, bindparam, case, exists, literal, or_, select, update
 
 from pipeline.ledger import tables as t
-from pipeline.ledger.subscriptions import CLAIM, LONGEST
+from pipeline.ledger.subscription_claims import CLAIM, LONGEST
 from pipeline.ledger.types import Instant
 from pipeline.ledger.upsert import insert
 

@@ -10,9 +10,10 @@ from sqlalchemy import case, func, literal, or_, select, text, union
 
 from pipeline.kit import secrecy
 from pipeline.kit.clock import rfc3339
-from pipeline.ledger import subscriptions as subscription_rows
+from pipeline.ledger import subscription_views
 from pipeline.ledger import tables as t
 from pipeline.ledger.outlets import LONGEST_CIRCUIT
+from pipeline.ledger.subscriptions import ACTIVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -395,10 +396,10 @@ def shares(tx: Tx, site: str, short_id: str) -> list[Row[Any]]:
 
 
 def subscriptions(tx: Tx, topic: str | None, state: str | None, most: int, tried: int) -> dict[str, object]:
-    """Counts by topic, kind and state, and the newest rows; of a secret only that there is one. `tried` as in `subscriptions.waiting`."""
-    rows = subscription_rows.listed(tx, topic, state, most)
+    """Counts by topic, kind and state, and the newest rows; of a secret only that there is one. `tried` as in `counts`."""
+    rows = subscription_views.listed(tx, topic, state, most)
     return {
-        "topics": subscription_rows.counts(tx, tried),
+        "topics": subscription_views.counts(tx, tried),
         "subscriptions": [
             {
                 "id": row.id,
@@ -410,7 +411,7 @@ def subscriptions(tx: Tx, topic: str | None, state: str | None, most: int, tried
                 "signed": bool(row.signed),
                 "expires_at": rfc3339(row.expires_at) if row.expires_at else None,
                 "told_at": rfc3339(row.held_at) if row.held_at else None,
-                "behind": row.state == subscription_rows.ACTIVE and row.held_seq < (row.seq or 0),
+                "behind": row.state == ACTIVE and row.held_seq < (row.seq or 0),
                 "attempts": row.attempts,
                 "next_attempt_at": rfc3339(row.retry_at) if row.retry_at else None,
                 "reason": row.answer,

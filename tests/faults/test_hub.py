@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from benchmarks.crowd import SLOW, Crowd, Heard
 from benchmarks.hub import LIVE, kinds
 from benchmarks.measuring import percentile
-from pipeline.ledger import subscriptions, tables
+from pipeline.ledger import subscription_views, tables
 from tests.faults.checking import judge
 from tests.faults.conftest import DATABASES, LONG, scaled
 from tests.faults.load import SITE, Load, story
@@ -91,7 +91,7 @@ def _subscribe(room: Running, crowd: Crowd, hub: str, topic: str) -> None:
 
 def _count(room: Running, state: str) -> int:
     with room.context.ledger.read() as tx:
-        return subscriptions.by_state(tx).get(state, 0)
+        return subscription_views.by_state(tx).get(state, 0)
 
 
 def _change(room: Running, crowd: Crowd, score: Score, name: str, topic: str) -> list[float]:
@@ -143,7 +143,7 @@ def _look(room: Running, crowd: Crowd, score: Score, topic: str) -> None:
     # Those who never answer are tried again whatever else happens; after a kill by themselves, one in a quarter of a second.
     room.until(lambda: not _claimed(room, _dead(crowd)))
     with room.context.ledger.read() as tx:
-        rows = subscriptions.listed(tx, topic, "active", SUBSCRIBERS + ROOM)
+        rows = subscription_views.listed(tx, topic, "active", SUBSCRIBERS + ROOM)
     behind = [row.callback for row in rows if row.held_seq < row.seq and not row.callback.startswith(_dead(crowd))]
     score.count("stuck", [f"{callback} lives and is behind" for callback in behind])
     score.count("lost", [f"{SUBSCRIBERS - len(rows)} subscriptions are gone"] if len(rows) != SUBSCRIBERS else [])

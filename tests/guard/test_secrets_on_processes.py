@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from pipeline.cli.start import free_port
-from pipeline.ledger import subscriptions
+from pipeline.ledger import subscription_views
 from tests.guard import canaries
 from tests.guard.watched_run import Watched, story, watched_run
 from tests.support.running import fresh_database
@@ -119,7 +119,7 @@ def subscribers(run: Watched) -> None:
 
 def _states(run: Watched) -> dict[str, int]:
     with run.context.ledger.read() as tx:
-        return dict(subscriptions.by_state(tx))
+        return dict(subscription_views.by_state(tx))
 
 
 def readers(run: Watched, when: str = "first") -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uvicorn
 
-from pipeline.ledger import subscriptions
+from pipeline.ledger import subscription_views
 from pipeline.model.run import Nudge, Step
 from pipeline.web.app import make_app
 from tasks.drain import drain
@@ -69,7 +69,7 @@ class HubRoom:
     def rows(self) -> list[Row[Any]]:
         """Every subscription, the newest first."""
         with self.newsroom.context.ledger.read() as tx:
-            return subscriptions.listed(tx, None, None, 1000)
+            return subscription_views.listed(tx, None, None, 1000)
 
 
 @pytest.fixture(params=["sqlite"])

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from pipeline import context as contexts
 from pipeline import hub
 from pipeline.kit import metrics
-from pipeline.ledger import subscriptions
+from pipeline.ledger import subscription_claims, subscription_outcomes, subscriptions
 from pipeline.ledger import tables as t
 from tests.conftest import article
 from tests.support.subscriber import ask, form
@@ -254,13 +254,13 @@ def test_two_runs_never_tell_one_subscriber_at_a_time(soon: HubRoom) -> None:
     ledger = soon.newsroom.context.ledger
     with ledger.write() as tx:
         tx.run(update(t.topics).values(seq=t.topics.c.seq + 1))
-        ids = subscriptions.waiting(tx, 10, tried=2)
-        taken = subscriptions.claim(tx, "somebody", ids, tried=2)
+        ids = subscription_claims.waiting(tx, 10, tried=2)
+        taken = subscription_claims.claim(tx, "somebody", ids, tried=2)
     assert len(taken) == 1
     soon.settle()
     assert made.told == []
     with ledger.write() as tx:
-        subscriptions.put_back(tx, taken)
+        subscription_outcomes.put_back(tx, taken)
     soon.later(1.1)
     assert len(made.told) == 1
 

@@ -1,0 +1,133 @@
+"""What came of claims, written down: told or not, verified or not, over. Only for who still holds its claim."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, bindparam, case, delete, func, literal, select, update
+
+from pipeline.ledger import tables as t
+from pipeline.ledger.subscription_claims import FREE, mine
+from pipeline.ledger.subscriptions import ACTIVE, ASKED, REFUSED
+from pipeline.ledger.types import Instant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from sqlalchemy import Executable
+
+    from pipeline.ledger.engine import Tx
+    from pipeline.ledger.subscription_claims import Claim
+
+_s = t.subscriptions.c
+
+
+def told(tx: Tx, rows: Iterable[tuple[Claim, int, str]]) -> None:
+    """(row, milliseconds, answer) of those that took the newest text."""
+    tx.each(_told(), [{**one.mine(), "seq": one.seq, "ms": ms, "said": said, "now": tx.now} for one, ms, said in rows])
+
+
+@cache
+def _told() -> Executable:
+    values = {
+        **FREE,
+        "held_seq": bindparam("seq"),
+        "tried_seq": bindparam("seq"),
+        "held_at": bindparam("now", type_=Instant),
+        "attempts": 0,
+        "strikes": 0,
+        "retry_at": None,
+        "milliseconds": bindparam("ms"),
+        "answer": bindparam("said"),
+    }
+    return update(t.subscriptions).where(mine()).values(values)
+
+
+def failed(tx: Tx, rows: Iterable[tuple[Claim, int, str, datetime]], tried: int) -> None:
+    """(row, milliseconds, answer, when again) of those that did not take it. After `tried` retries a newer text is awaited."""
+    tx.each(
+        _failed(),
+        [
+            {**one.mine(), "seq": one.seq, "ms": ms, "said": said, "retry": again, "n": min(one.attempts + 1, tried + 1)}
+            for one, ms, said, again in rows
+        ],
+    )
+
+
+@cache
+def _failed() -> Executable:
+    values = {
+        **FREE,
+        "tried_seq": bindparam("seq"),
+        "attempts": bindparam("n"),
+        "strikes": 0,
+        "retry_at": bindparam("retry", type_=Instant),
+        "milliseconds": bindparam("ms"),
+        "answer": bindparam("said"),
+    }
+    return update(t.subscriptions).where(mine()).values(values)
+
+
+def put_back(tx: Tx, rows: Iterable[Claim]) -> None:
+    """Give up the claim on rows that nothing was tried with; soon is soon enough."""
+    retry = tx.now + timedelta(seconds=1)
+    statement = update(t.subscriptions).where(mine()).values(**FREE, retry_at=retry)
+    tx.each(statement, [one.mine() for one in rows])
+
+
+def ended(tx: Tx, rows: Iterable[Claim]) -> None:
+    """The subscription is over: its callback said so (410), or was told so."""
+    tx.each(delete(t.subscriptions).where(mine()), [one.mine() for one in rows])
+
+
+def verified(tx: Tx, rows: Iterable[Claim]) -> None:
+    """What was asked for was meant: it is in force from now on. What was asked for meanwhile is still to be verified."""
+    for one in sorted(rows, key=lambda one: one.topic):
+        same = and_(mine(), _s.asked_seq == one.asked_seq)
+        # Locked: whoever changes the topic sees this subscription, or is seen here.
+        seq = tx.value(select(t.topics.c.seq).where(t.topics.c.url == one.topic).with_for_update(read=True)) or 0
+        if one.asked == "unsubscribe":
+            tx.run(delete(t.subscriptions).where(same), one.mine())
+        else:
+            tx.run(
+                update(t.subscriptions)
+                .where(same)
+                .values(
+                    state=ACTIVE,
+                    secret=_s.asked_secret,
+                    expires_at=tx.now + timedelta(seconds=one.asked_lease),
+                    **_ASKED_NO_MORE,
+                    retry_at=case((_s.held_seq < seq, literal(tx.now, Instant)), else_=_s.retry_at),
+                    reason="",
+                    answer="",
+                ),
+                one.mine(),
+            )
+        _let_go(tx, one)
+
+
+_ASKED_NO_MORE = {"asked": "", "asked_secret": "", "ask_at": None, "ask_attempts": 0}
+
+
+def refused(tx: Tx, rows: Iterable[tuple[Claim, str]]) -> None:
+    """(row, why): it was not confirmed. What was in force stays so; a new one is shown for a while."""
+    for one, why in rows:
+        same = and_(mine(), _s.asked_seq == one.asked_seq)
+        state = func.replace(_s.state, ASKED, REFUSED)
+        tx.run(update(t.subscriptions).where(same).values(state=state, answer=why, changed_at=tx.now, **_ASKED_NO_MORE), one.mine())
+        _let_go(tx, one)
+
+
+def ask_again(tx: Tx, rows: Iterable[tuple[Claim, str, datetime]]) -> None:
+    """(row, why, when): nobody answered who could have confirmed it."""
+    for one, why, when in rows:
+        same = and_(mine(), _s.asked_seq == one.asked_seq)
+        tx.run(update(t.subscriptions).where(same).values(ask_at=when, ask_attempts=_s.ask_attempts + 1, answer=why), one.mine())
+        _let_go(tx, one)
+
+
+def _let_go(tx: Tx, one: Claim) -> None:
+    tx.run(update(t.subscriptions).where(mine()).values(**FREE, strikes=0), one.mine())
