@@ -95,8 +95,8 @@ def claim_struck(tx: Tx, owner: str, *, tried: int, alone: bool) -> list[Claim]:
         if row.strikes + (row.claimed_by is not None) <= most and (found := _take(tx, owner, _s.id == row.id, tried)):
             return found
         if row.claimed_by is not None and not _is_due(tx, row.id, tried):
-            # What it was claimed for is no more: nothing is left to be careful about.
-            tx.run(update(t.subscriptions).where(_s.id == row.id).values(**FREE))
+            # What it was claimed for is no more: nothing is left to be careful about. Unless another has come for it since.
+            tx.run(update(t.subscriptions).where(_s.id == row.id, _s.claimed_by == row.claimed_by, unclaimed(tx)).values(**FREE))
     return []
 
 
