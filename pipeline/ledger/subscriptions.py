@@ -51,8 +51,10 @@ def host_of(url: str) -> str:
     return (urlsplit(url).hostname or "").lower().rstrip(".")
 
 
-def _key(topic: str, callback: str) -> str:
-    return hashlib.sha256(f"{topic}\n{callback}".encode()).hexdigest()
+def _key(topic: str, callback: str, kind: str = SUBSCRIBER) -> str:
+    """By it a row is the only one of its kind, topic and callback: whoever subscribes with another hub's address takes nobody's place."""
+    named = (topic, callback) if kind == SUBSCRIBER else (kind, topic, callback)
+    return hashlib.sha256("\n".join(named).encode()).hexdigest()
 
 
 def ask(tx: Tx, asks: Sequence[Ask], bounds: Hub) -> list[str]:
@@ -101,7 +103,7 @@ def _full(tx: Tx, one: Ask, bounds: Hub) -> str:
 
 def tell_hubs(tx: Tx, pairs: Collection[tuple[str, str]]) -> None:
     """The other hubs that are told of changes are these (hub, topic), and no others."""
-    wanted = {_key(topic, hub): (hub, topic) for hub, topic in pairs}
+    wanted = {_key(topic, hub, HUB): (hub, topic) for hub, topic in pairs}
     tx.run(delete(t.subscriptions).where(_s.kind == HUB, _s.key.not_in(list(wanted))))
     rows = [
         {"key": key, "kind": HUB, "topic": topic, "callback": hub, "host": host_of(hub), "state": ACTIVE, "changed_at": tx.now}

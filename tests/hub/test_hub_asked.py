@@ -214,3 +214,18 @@ def test_the_operator_sees_who_subscribes(room: HubRoom) -> None:
     assert b"not to be told" not in got.body
     narrowed = ask("GET", f"{room.hub[:-3]}api/v1/subscriptions?state=refused", headers={"authorization": f"Bearer {token}"})
     assert json.loads(narrowed.body)["subscriptions"] == []
+
+
+@BOTH
+def test_a_subscriber_at_the_address_of_another_hub_is_one_of_its_own(make_hub: Callable[..., HubRoom]) -> None:
+    """Both are told, whoever came first: nobody takes the place of a site's other hub by giving its address as a callback."""
+    room = make_hub(hubs=["http://{publisher}/their/hub"])
+    room.publish()
+    theirs = room.publisher.url("/their/hub")
+    assert form(room.hub, hub_mode="subscribe", hub_topic=room.topic(), hub_callback=theirs).status == 202
+    assert {row.kind for row in room.rows() if (row.topic, row.callback) == (room.topic(), theirs)} == {"hub", "subscriber"}
+    later = room.publisher.url("/later/hub")
+    assert form(room.hub, hub_mode="subscribe", hub_topic=room.topic(), hub_callback=later).status == 202
+    with room.newsroom.context.ledger.write() as tx:
+        subscriptions.tell_hubs(tx, [(later, room.topic())])
+    assert {row.kind for row in room.rows() if row.callback == later} == {"hub", "subscriber"}
