@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, bindparam, case, delete, func, literal, select, update
 
 from pipeline.ledger import tables as t
+from pipeline.ledger import topics
 from pipeline.ledger.subscription_claims import FREE, mine
 from pipeline.ledger.subscriptions import ACTIVE, ASKED, REFUSED
 from pipeline.ledger.types import Instant
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from sqlalchemy import Executable
+    from sqlalchemy import ColumnElement, Executable
 
     from pipeline.ledger.engine import Tx
     from pipeline.ledger.subscription_claims import Claim
@@ -79,34 +80,38 @@ def put_back(tx: Tx, rows: Iterable[Claim]) -> None:
 
 
 def ended(tx: Tx, rows: Iterable[Claim]) -> None:
-    """The subscription is over: its callback said so (410), or was told so."""
-    tx.each(delete(t.subscriptions).where(mine()), [one.mine() for one in rows])
+    """The subscription is over: its callback said so (410), or was told so. Who has subscribed anew since is asked about that."""
+    for one in rows:
+        anew = and_(mine(), _s.asked == "subscribe", _s.asked_seq != one.asked_seq)
+        fresh = {"state": ASKED, "expires_at": None, "attempts": 0, "retry_at": None, "strikes": 0, "answer": ""}
+        tx.run(update(t.subscriptions).where(anew).values(**fresh, **FREE), one.mine())
+        tx.run(delete(t.subscriptions).where(mine()), one.mine())
 
 
 def verified(tx: Tx, rows: Iterable[Claim]) -> None:
     """What was asked for was meant: it is in force from now on. What was asked for meanwhile is still to be verified."""
     for one in sorted(rows, key=lambda one: one.topic):
         same = and_(mine(), _s.asked_seq == one.asked_seq)
-        # Locked: whoever changes the topic sees this subscription, or is seen here.
-        seq = tx.value(select(t.topics.c.seq).where(t.topics.c.url == one.topic).with_for_update(read=True)) or 0
         if one.asked == "unsubscribe":
             tx.run(delete(t.subscriptions).where(same), one.mine())
         else:
-            tx.run(
-                update(t.subscriptions)
-                .where(same)
-                .values(
-                    state=ACTIVE,
-                    secret=_s.asked_secret,
-                    expires_at=tx.now + timedelta(seconds=one.asked_lease),
-                    **_ASKED_NO_MORE,
-                    retry_at=case((_s.held_seq < seq, literal(tx.now, Instant)), else_=_s.retry_at),
-                    reason="",
-                    answer="",
-                ),
-                one.mine(),
-            )
+            _subscribed(tx, one, same)
         _let_go(tx, one)
+
+
+def _subscribed(tx: Tx, one: Claim, same: ColumnElement[bool]) -> None:
+    # Locked, and there to be locked before its first text: whoever changes the topic sees this subscription, or is seen here.
+    topics.expect(tx, one.topic)
+    seq = tx.value(select(t.topics.c.seq).where(t.topics.c.url == one.topic).with_for_update(read=True)) or 0
+    values = {
+        "state": ACTIVE,
+        "secret": _s.asked_secret,
+        "expires_at": tx.now + timedelta(seconds=one.asked_lease),
+        "retry_at": case((_s.held_seq < seq, literal(tx.now, Instant)), else_=_s.retry_at),
+        "reason": "",
+        "answer": "",
+    }
+    tx.run(update(t.subscriptions).where(same).values(**values, **_ASKED_NO_MORE), one.mine())
 
 
 _ASKED_NO_MORE = {"asked": "", "asked_secret": "", "ask_at": None, "ask_attempts": 0}

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import and_, delete, func, select, update
+from sqlalchemy import and_, delete, func, or_, select, update
 
 from pipeline.ledger import tables as t
 from pipeline.ledger.subscription_claims import unclaimed
@@ -59,14 +59,15 @@ def _key(topic: str, callback: str, kind: str = SUBSCRIBER) -> str:
 
 def ask(tx: Tx, asks: Sequence[Ask], bounds: Hub) -> list[str]:
     """Note each request, to be verified; for each "", or what it is refused for: `unknown`, `most`, `per_host`, `client`."""
-    return [_ask(tx, one, bounds) for one in asks]
+    said = [""] * len(asks)
+    keys = [_key(one.topic, one.callback) for one in asks]
+    # In the order of their keys: two processes that write down several never wait for each other. Those of one key keep theirs.
+    for place in sorted(range(len(asks)), key=lambda place: keys[place]):
+        said[place] = _ask(tx, keys[place], asks[place], bounds)
+    return said
 
 
-def _ask(tx: Tx, one: Ask, bounds: Hub) -> str:
-    key = _key(one.topic, one.callback)
-    row = tx.first(select(_s.id, _s.state, _s.asked).where(_s.key == key, _s.kind == SUBSCRIBER))
-    if one.mode == "unsubscribe" and (row is None or row.state in {REFUSED, ENDED}):
-        return "unknown"
+def _ask(tx: Tx, key: str, one: Ask, bounds: Hub) -> str:
     seq = tx.value(select(t.topics.c.seq).where(t.topics.c.url == one.topic)) or 0
     values = {
         "asked": one.mode,
@@ -77,13 +78,21 @@ def _ask(tx: Tx, one: Ask, bounds: Hub) -> str:
         "ask_attempts": 0,
         "changed_at": tx.now,
     }
-    if row is None:
+    fresh = {"key": key, "kind": SUBSCRIBER, "topic": one.topic, "callback": one.callback, "host": host_of(one.callback)}
+    # Locked: nobody deletes it before what was asked for stands in it.
+    known = select(_s.id, _s.state).where(_s.key == key).with_for_update()
+    while (row := tx.first(known)) is None:
+        if one.mode == "unsubscribe":
+            return "unknown"
         if (full := _full(tx, one, bounds)) != "":
             return full
-        fresh = {"key": key, "kind": SUBSCRIBER, "topic": one.topic, "callback": one.callback, "host": host_of(one.callback)}
         # Counted from now, not from the verification: what changes between the two is told.
-        tx.run(insert(t.subscriptions, postgres=tx.postgres), {**fresh, **values, "state": ASKED, "held_seq": seq, "asked_seq": 1})
-        return ""
+        new = insert(t.subscriptions, postgres=tx.postgres).on_conflict_do_nothing().returning(_s.id)
+        if tx.value(new, {**fresh, **values, "state": ASKED, "held_seq": seq, "asked_seq": 1}) is not None:
+            return ""
+        # Another process was asked for the same just now, and has written it down: it is there.
+    if one.mode == "unsubscribe" and row.state in {REFUSED, ENDED}:
+        return "unknown"
     anew = {} if row.state == ACTIVE else {"state": ASKED, "held_seq": seq, "reason": "", "answer": "", "attempts": 0, "retry_at": None}
     tx.run(update(t.subscriptions).where(_s.id == row.id).values(asked_seq=_s.asked_seq + 1, **values, **anew))
     return ""
@@ -129,9 +138,9 @@ def has_ended(tx: Tx) -> bool:
 
 
 def prune(tx: Tx, most: int = 200) -> int:
-    """Delete some of what is over: leases that ended, and requests that were refused a while ago."""
+    """Delete some of what is over: leases that ended, and requests that were refused a while ago. What was asked for anew stays."""
     some = [row.id for over in _over(tx) for row in tx.all(select(_s.id).where(over).limit(most))]
-    return tx.run(delete(t.subscriptions).where(_s.id.in_(some))).rowcount
+    return tx.run(delete(t.subscriptions).where(_s.id.in_(some), or_(*_over(tx)))).rowcount
 
 
 def _over(tx: Tx) -> tuple[Any, Any]:

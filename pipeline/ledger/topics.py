@@ -61,14 +61,19 @@ def _to_nobody() -> Executable:
     return update(t.topics).where(_t.url.in_(chosen), ~subscribed).values(told_seq=_t.seq)
 
 
+def expect(tx: Tx, url: str) -> None:
+    """Have a row of this topic, though it may have no text yet."""
+    row = {"url": url, "outlet": "", "path": "", "wanted_sha": "", "changed_at": tx.now, "seq": 0}
+    tx.run(insert(t.topics, postgres=tx.postgres).on_conflict_do_nothing(), row)
+
+
 def to_fetch(tx: Tx, urls: Collection[str]) -> None:
     """The publishers of these say that they changed; those that nobody subscribes to are left alone."""
     s = t.subscriptions.c
     for url in sorted(urls):
         if tx.first(select(s.id).where(s.topic == url).limit(1)) is None:
             continue
-        row = {"url": url, "outlet": "", "path": "", "wanted_sha": "", "changed_at": tx.now, "seq": 0}
-        tx.run(insert(t.topics, postgres=tx.postgres).on_conflict_do_nothing(), row)
+        expect(tx, url)
         fetched = tx.value(select(_t.fetched_at).where(_t.url == url))
         when = max(tx.now, fetched + PAUSE) if fetched is not None and fetched <= tx.now else tx.now
         tx.run(update(t.topics).where(_t.url == url).values(fetch_at=when, fetch_attempts=0))
