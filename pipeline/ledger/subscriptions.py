@@ -19,7 +19,9 @@ from pipeline.ledger.subscription_claims import unclaimed
 from pipeline.ledger.upsert import insert
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
+
+    from sqlalchemy import Select
 
     from pipeline.ledger.engine import Tx
     from pipeline.model.settings import Hub
@@ -29,6 +31,7 @@ ASKED, ACTIVE, REFUSED, ENDED = "asked", "active", "refused", "ended"
 STATES = (ASKED, ACTIVE, REFUSED, ENDED)
 DENIED = "denied"
 KEPT_REFUSED = timedelta(minutes=10)
+MOST_REFUSED = 1000  # that are kept for people to look at; they are no subscriptions
 UNVERIFIED_PER_CLIENT = 200
 
 _s = t.subscriptions.c
@@ -84,27 +87,33 @@ def _ask(tx: Tx, key: str, one: Ask, bounds: Hub) -> str:
     while (row := tx.first(known)) is None:
         if one.mode == "unsubscribe":
             return "unknown"
-        if (full := _full(tx, one, bounds)) != "":
+        if full := _full(tx, one, bounds):
             return full
         # Counted from now, not from the verification: what changes between the two is told.
         new = insert(t.subscriptions, postgres=tx.postgres).on_conflict_do_nothing().returning(_s.id)
         if tx.value(new, {**fresh, **values, "state": ASKED, "held_seq": seq, "asked_seq": 1}) is not None:
             return ""
         # Another process was asked for the same just now, and has written it down: it is there.
-    if one.mode == "unsubscribe" and row.state in {REFUSED, ENDED}:
-        return "unknown"
+    if row.state in {REFUSED, ENDED}:
+        if one.mode == "unsubscribe":
+            return "unknown"
+        if full := _full(tx, one, bounds):
+            return full
     anew = {} if row.state == ACTIVE else {"state": ASKED, "held_seq": seq, "reason": "", "answer": "", "attempts": 0, "retry_at": None}
     tx.run(update(t.subscriptions).where(_s.id == row.id).values(asked_seq=_s.asked_seq + 1, **values, **anew))
     return ""
 
 
 def _full(tx: Tx, one: Ask, bounds: Hub) -> str:
+    """Which bound keeps a new one out. What was refused does not count: whoever asks in others' names would keep them out."""
+
     def count(*where: Any) -> int:
         return int(tx.value(select(func.count()).select_from(t.subscriptions).where(_s.kind == SUBSCRIBER, *where)))
 
-    if count() >= bounds.most:
+    counts = _s.state.in_([ASKED, ACTIVE])
+    if count(counts) >= bounds.most:
         return "most"
-    if count(_s.host == host_of(one.callback)) >= bounds.per_host:
+    if count(counts, _s.host == host_of(one.callback)) >= bounds.per_host:
         return "per_host"
     unverified = count(_s.state == ASKED, _s.client == one.client) if one.client else 0
     return "client" if unverified >= UNVERIFIED_PER_CLIENT else ""
@@ -134,16 +143,29 @@ def deny(tx: Tx, topic: str, reason: str) -> None:
 
 def has_ended(tx: Tx) -> bool:
     """Whether there is anything for `prune`."""
-    return any(tx.first(select(_s.id).where(over).limit(1)) for over in _over(tx))
+    return any(tx.first(over.limit(1)) for over in _over(tx))
 
 
-def prune(tx: Tx, most: int = 200) -> int:
-    """Delete some of what is over: leases that ended, and requests that were refused a while ago. What was asked for anew stays."""
-    some = [row.id for over in _over(tx) for row in tx.all(select(_s.id).where(over).limit(most))]
-    return tx.run(delete(t.subscriptions).where(_s.id.in_(some), or_(*_over(tx)))).rowcount
+def prune(tx: Tx, most: int = 1000) -> int:
+    """Delete some of what is over: leases that ended, and requests that were refused a while ago or before many others.
+
+    What was asked for anew meanwhile stays.
+    """
+    some = {row.id for over in _over(tx) for row in tx.all(over.limit(most))}
+    still = or_(_lease_over(tx), _refused(tx))
+    return tx.run(delete(t.subscriptions).where(_s.id.in_(some), still)).rowcount
 
 
-def _over(tx: Tx) -> tuple[Any, Any]:
-    lease = and_(_s.expires_at.is_not(None), _s.expires_at <= tx.now, _s.asked == "")
-    refused_ = and_(_s.kind == SUBSCRIBER, _s.state == REFUSED, _s.changed_at <= tx.now - KEPT_REFUSED)
-    return and_(lease, unclaimed(tx)), and_(refused_, unclaimed(tx))
+def _over(tx: Tx) -> Iterator[Select[Any]]:
+    row = select(_s.id)
+    yield row.where(_lease_over(tx))
+    yield row.where(_refused(tx), _s.changed_at <= tx.now - KEPT_REFUSED)
+    yield row.where(_refused(tx)).order_by(_s.changed_at.desc(), _s.id.desc()).offset(MOST_REFUSED)
+
+
+def _lease_over(tx: Tx) -> Any:
+    return and_(_s.expires_at.is_not(None), _s.expires_at <= tx.now, _s.asked == "", unclaimed(tx))
+
+
+def _refused(tx: Tx) -> Any:
+    return and_(_s.kind == SUBSCRIBER, _s.state == REFUSED, unclaimed(tx))

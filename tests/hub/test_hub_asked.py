@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import delete
 
+from pipeline import upkeep
 from pipeline.cli.start import first_token
 from pipeline.kit.http import Http
 from pipeline.ledger import subscriptions
@@ -229,3 +230,48 @@ def test_a_subscriber_at_the_address_of_another_hub_is_one_of_its_own(make_hub: 
     with room.newsroom.context.ledger.write() as tx:
         subscriptions.tell_hubs(tx, [(later, room.topic())])
     assert {row.kind for row in room.rows() if row.callback == later} == {"hub", "subscriber"}
+
+
+@BOTH
+def test_what_was_refused_keeps_nobody_out(make_hub: Callable[..., HubRoom]) -> None:
+    """A stranger who asks for others, who did not mean it, takes neither a host's places nor the hub's."""
+    room = make_hub("[hub]\nper_host = 3\nmost = 3\n")
+    room.publish()
+    for number in range(5):
+        said = form(room.hub, hub_mode="subscribe", hub_topic=room.topic(), hub_callback=f"http://{room.reader.authority}/nobody{number}")
+        assert said.status == 202
+        room.settle()
+    assert {row.state for row in room.rows()} == {"refused"}
+    honest = room.reader.subscribe(room.found())
+    room.settle()
+    assert [row.callback for row in room.rows() if row.state == "active"] == [honest.callback]
+
+
+@BOTH
+def test_who_was_refused_and_asks_again_is_counted_again(make_hub: Callable[..., HubRoom], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody comes past a bound by being refused first."""
+    monkeypatch.setattr(subscriptions, "UNVERIFIED_PER_CLIENT", 2)
+    room = make_hub()
+    room.publish()
+    made = [room.reader.make(room.topic()) for _ in range(4)]
+    for one in made:
+        one.confirms = False
+        assert room.reader.request(room.found(), one, "subscribe").status == 202
+        room.settle()
+    assert [room.reader.request(room.found(), one, "subscribe").status for one in made] == [202, 202, 429, 429]
+    assert sorted(row.state for row in room.rows()) == ["asked", "asked", "refused", "refused"]
+
+
+@BOTH
+def test_of_what_was_refused_the_newest_are_kept_for_a_while(room: HubRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that somebody sees them, and no flood of them fills the ledger."""
+    monkeypatch.setattr(subscriptions, "MOST_REFUSED", 2)
+    callbacks = [f"http://{room.reader.authority}/nobody{number}" for number in range(4)]
+    for callback in callbacks:
+        form(room.hub, hub_mode="subscribe", hub_topic=room.topic(), hub_callback=callback)
+        room.later(1)
+    upkeep.run(room.newsroom.context)
+    assert [row.callback for row in room.rows()] == callbacks[:1:-1]
+    room.later(600)
+    upkeep.run(room.newsroom.context)
+    assert room.rows() == []
