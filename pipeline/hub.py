@@ -40,7 +40,8 @@ LOOK = 0.05
 AHEAD = 2000  # rows whose order is worked out at once
 TOPIC_BYTES = 2_000_000  # of another publisher's topic; as long as a feed of ours may be
 LOOKS, PAUSE = 10, 0.01
-STRUCK = "struck"
+ASKING, FETCHING = 64, 32  # questions to callbacks, and to other publishers, under way in one process: strangers choose how many there are
+STRUCK, ASKS, FETCHES = "struck", "asks", "fetches"
 
 
 def run(context: Context, keys: Sequence[str] = ()) -> Run:
@@ -80,9 +81,7 @@ class _Shift:
         if not self._context.crew.room():
             return False
         with self._context.ledger.read() as tx:
-            return topics.is_due(tx) or bool(
-                subscription_claims.waiting(tx, 1, tried=self._tried, slow=not self._context.crew.is_crowded())
-            )
+            return (topics.is_due(tx) and self._left(FETCHES, FETCHING) > 0) or bool(self._waiting(tx, 1))
 
     def begin(self) -> int:
         """Begin as many requests as there is room for; answers how many."""
@@ -92,22 +91,32 @@ class _Shift:
             return 0
         if not self._order:
             with context.ledger.read() as tx:
-                self._order = subscription_claims.waiting(tx, AHEAD, tried=self._tried, slow=not crew.is_crowded())
+                self._order = self._waiting(tx, AHEAD)
         some, self._order = self._order[:room], self._order[room:]
         with context.ledger.write() as tx:
-            claims = subscription_claims.claim(tx, context.me(), some, tried=self._tried) if some else []
+            asks = self._left(ASKS, ASKING)
+            claims = subscription_claims.claim(tx, context.me(), some, tried=self._tried, asks=asks) if some else []
             struck = [] if some or crew.marked(STRUCK, young=True) else self._struck(tx)
             if not some:
                 subscription_claims.note_told(tx, self._tried)
-            fetches = topics.claim_fetches(tx, context.me(), room - len(claims))
+            fetches = topics.claim_fetches(tx, context.me(), min(room - len(claims), self._left(FETCHES, FETCHING)))
         claimed = time.monotonic()
         for claim in claims:
-            crew.begin(partial(self._do, claim, self._text(claim), claimed))
+            crew.begin(partial(self._do, claim, self._text(claim), claimed), *_marks(claim))
         for claim in struck:
-            crew.begin(partial(self._do, claim, self._text(claim), claimed), STRUCK)
+            crew.begin(partial(self._do, claim, self._text(claim), claimed), STRUCK, *_marks(claim))
         for fetch in fetches:
-            crew.begin(partial(_fetch, context, fetch))
+            crew.begin(partial(_fetch, context, fetch), FETCHES)
         return len(some) + len(struck) + len(fetches)
+
+    def _waiting(self, tx: Tx, most: int) -> list[int]:
+        """Who has something to do now. Half of those under way are kept for the quick; who is asked something is no part of that crowd."""
+        slow = not self._context.crew.is_crowded(ASKS, FETCHES)
+        return subscription_claims.waiting(tx, most, tried=self._tried, slow=slow, asks=self._left(ASKS, ASKING))
+
+    def _left(self, mark: str, most: int) -> int:
+        """How many more with this mark may be begun."""
+        return max(0, most - self._context.crew.marked(mark))
 
     def _struck(self, tx: Tx) -> Sequence[Claim]:
         return subscription_claims.claim_struck(tx, self._context.me(), tried=self._tried, alone=not self._context.crew.marked(STRUCK))
@@ -133,6 +142,10 @@ class _Shift:
         except PressrunError as error:
             # Its claim ends in a moment: whoever finds it then is careful, and asks or tells once more.
             self._context.log.warning("not settled", topic=claim.topic, outcome=str(error))
+
+
+def _marks(claim: Claim) -> tuple[str, ...]:
+    return (ASKS,) if claim.asked else ()
 
 
 def _read(context: Context, url: str) -> Text | None:

@@ -26,7 +26,7 @@ class Crew:
     def __init__(self, most: int = MOST, young: int = YOUNG, patience: float = PATIENCE) -> None:
         """Nothing is begun."""
         self._most, self._young, self._patience = most, young, patience
-        self._began: dict[int, tuple[float, str]] = {}
+        self._began: dict[int, tuple[float, frozenset[str]]] = {}
         self._numbers = itertools.count()
         self._change = threading.Condition()
         self._threads: ThreadPoolExecutor | None = None
@@ -36,24 +36,24 @@ class Crew:
         with self._change:
             return max(0, min(self._young - self._count_young(), self._most - len(self._began)))
 
-    def is_crowded(self) -> bool:
-        """Whether half of those that may be under way are: the rest is for who answers soon."""
+    def is_crowded(self, *without: str) -> bool:
+        """Whether half of those that may be under way are, who have none of these marks: the rest is for who answers soon."""
         with self._change:
-            return len(self._began) >= self._most // 2
+            return sum(marks.isdisjoint(without) for _, marks in self._began.values()) >= self._most // 2
 
     def marked(self, mark: str, *, young: bool = False) -> int:
         """How many with this mark are under way, or of these only the young ones."""
         since = time.monotonic() - self._patience
         with self._change:
-            return sum(given == mark and (began > since or not young) for began, given in self._began.values())
+            return sum(mark in marks and (began > since or not young) for began, marks in self._began.values())
 
-    def begin(self, work: Callable[[], object], mark: str = "") -> None:
+    def begin(self, work: Callable[[], object], *marks: str) -> None:
         """Have it done by a thread of its own; what it raises is lost, so it raises nothing."""
         number = next(self._numbers)
         with self._change:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(self._most, thread_name_prefix="waits")
-            self._began[number] = (time.monotonic(), mark)
+            self._began[number] = (time.monotonic(), frozenset(marks))
         self._threads.submit(self._do, number, work)
 
     def wait(self, seconds: float) -> None:

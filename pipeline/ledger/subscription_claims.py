@@ -11,7 +11,7 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, or_, select, update
+from sqlalchemy import and_, bindparam, func, or_, select, update
 
 from pipeline.ledger import tables as t
 from pipeline.ledger.types import Instant
@@ -55,13 +55,17 @@ class Claim:
         return {"i": self.id, "by": self.by, "until": self.until}
 
 
-def waiting(tx: Tx, most: int, *, tried: int, slow: bool = True) -> list[int]:
+ANY = 1_000_000
+
+
+def waiting(tx: Tx, most: int, *, tried: int, slow: bool = True, asks: int = ANY) -> list[int]:
     """The ids of up to so many rows with something to do: to be asked first, then to be told, whose last answer came soon before others.
 
     tried  how many failures in a row are retried; after them only a newer text is told
     slow   whether those that failed or were slow the last time may be among them
+    asks   how many may be among them that are to be asked something
     """
-    asked = tx.all(_asked(tx).where(_CLEAN).order_by(_s.ask_at, _s.id).limit(most))
+    asked = _to_ask(tx, min(most, asks)) if asks else []
     quick = [] if slow else [_s.attempts == 0, _s.milliseconds < SLOW]
     order = (_s.attempts, _s.milliseconds, _s.id)
     told: list[Row[Any]] = []
@@ -72,6 +76,13 @@ def waiting(tx: Tx, most: int, *, tried: int, slow: bool = True) -> list[int]:
     return list(dict.fromkeys(row.id for row in (*asked, *told, *again)))[:most]
 
 
+def _to_ask(tx: Tx, most: int) -> list[Row[Any]]:
+    """Who was not asked yet before who did not answer, and the first of every client before anybody's second."""
+    turn = func.row_number().over(partition_by=_s.client, order_by=(_s.ask_attempts, _s.ask_at, _s.id)).label("turn")
+    due = _asked(tx).with_only_columns(_s.id, _s.ask_attempts, _s.ask_at, turn).where(_CLEAN).subquery()
+    return tx.all(select(due.c.id).order_by(due.c.ask_attempts, due.c.turn, due.c.ask_at, due.c.id).limit(most))
+
+
 _CLEAN = and_(_s.claimed_by.is_(None), _s.strikes == 0)
 
 
@@ -79,10 +90,10 @@ SLOW = 250
 """Milliseconds from which on an answer was slow."""
 
 
-def claim(tx: Tx, owner: str, ids: Collection[int], *, tried: int) -> list[Claim]:
-    """Those of these rows that still have something to do and that nobody is at, taken for one request each."""
+def claim(tx: Tx, owner: str, ids: Collection[int], *, tried: int, asks: int = ANY) -> list[Claim]:
+    """Those of these rows that still have something to do and that nobody is at, taken for one request each; to ask only so many."""
     clean = and_(_s.id.in_(list(ids)), _s.claimed_by.is_(None), _s.strikes == 0)
-    return _take(tx, owner, clean, tried)
+    return _take(tx, owner, clean, tried, asks)
 
 
 def claim_struck(tx: Tx, owner: str, *, tried: int, alone: bool) -> list[Claim]:
@@ -107,8 +118,8 @@ def _is_due(tx: Tx, row: int, tried: int) -> bool:
 MOST_STRIKES = 3
 
 
-def _take(tx: Tx, owner: str, which: Any, tried: int) -> list[Claim]:
-    asked = tx.all(_asked(tx).where(which).order_by(_s.id).with_for_update(skip_locked=True, of=t.subscriptions))
+def _take(tx: Tx, owner: str, which: Any, tried: int, asks: int = ANY) -> list[Claim]:
+    asked = tx.all(_asked(tx).where(which).order_by(_s.id).limit(asks).with_for_update(skip_locked=True, of=t.subscriptions))
     others = and_(which, _s.id.not_in([row.id for row in asked]))
     behind = tx.all(_behind(tx, tried).where(others).order_by(_s.id).with_for_update(skip_locked=True, of=t.subscriptions))
     until = tx.now + CLAIM

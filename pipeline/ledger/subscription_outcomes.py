@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pipeline.ledger.engine import Tx
     from pipeline.ledger.subscription_claims import Claim
 
+PAUSE = timedelta(seconds=5)
+
 _s = t.subscriptions.c
 
 
@@ -118,20 +120,29 @@ _ASKED_NO_MORE = {"asked": "", "asked_secret": "", "ask_at": None, "ask_attempts
 
 
 def refused(tx: Tx, rows: Iterable[tuple[Claim, str]]) -> None:
-    """(row, why): it was not confirmed. What was in force stays so; a new one is shown for a while."""
+    """(row, why): it was not confirmed. What was in force stays so; a new one is shown for a while.
+
+    What was asked for meanwhile is still to be verified, a moment later: whoever asks again and again asks no callback without end.
+    """
     for one, why in rows:
         same = and_(mine(), _s.asked_seq == one.asked_seq)
         state = func.replace(_s.state, ASKED, REFUSED)
         tx.run(update(t.subscriptions).where(same).values(state=state, answer=why, changed_at=tx.now, **_ASKED_NO_MORE), one.mine())
+        _ask_later(tx, one, why, tx.now + PAUSE)
         _let_go(tx, one)
 
 
 def ask_again(tx: Tx, rows: Iterable[tuple[Claim, str, datetime]]) -> None:
-    """(row, why, when): nobody answered who could have confirmed it."""
+    """(row, why, when): nobody answered who could have confirmed it, or what was asked for meanwhile."""
     for one, why, when in rows:
-        same = and_(mine(), _s.asked_seq == one.asked_seq)
-        tx.run(update(t.subscriptions).where(same).values(ask_at=when, ask_attempts=_s.ask_attempts + 1, answer=why), one.mine())
+        _ask_later(tx, one, why, when)
         _let_go(tx, one)
+
+
+def _ask_later(tx: Tx, one: Claim, why: str, when: datetime) -> None:
+    """What there is still to be asked."""
+    left = and_(mine(), _s.asked != "")
+    tx.run(update(t.subscriptions).where(left).values(ask_at=when, ask_attempts=_s.ask_attempts + 1, answer=why), one.mine())
 
 
 def _let_go(tx: Tx, one: Claim) -> None:

@@ -77,13 +77,12 @@ def _ask(tx: Tx, key: str, one: Ask, bounds: Hub) -> str:
         "asked_secret": one.secret,
         "asked_lease": one.lease_seconds,
         "client": one.client,
-        "ask_at": tx.now,
-        "ask_attempts": 0,
         "changed_at": tx.now,
     }
+    now = {"ask_at": tx.now, "ask_attempts": 0}
     fresh = {"key": key, "kind": SUBSCRIBER, "topic": one.topic, "callback": one.callback, "host": host_of(one.callback)}
     # Locked: nobody deletes it before what was asked for stands in it.
-    known = select(_s.id, _s.state).where(_s.key == key).with_for_update()
+    known = select(_s.id, _s.state, _s.asked).where(_s.key == key).with_for_update()
     while (row := tx.first(known)) is None:
         if one.mode == "unsubscribe":
             return "unknown"
@@ -91,7 +90,7 @@ def _ask(tx: Tx, key: str, one: Ask, bounds: Hub) -> str:
             return full
         # Counted from now, not from the verification: what changes between the two is told.
         new = insert(t.subscriptions, postgres=tx.postgres).on_conflict_do_nothing().returning(_s.id)
-        if tx.value(new, {**fresh, **values, "state": ASKED, "held_seq": seq, "asked_seq": 1}) is not None:
+        if tx.value(new, {**fresh, **values, **now, "state": ASKED, "held_seq": seq, "asked_seq": 1}) is not None:
             return ""
         # Another process was asked for the same just now, and has written it down: it is there.
     if row.state in {REFUSED, ENDED}:
@@ -100,7 +99,9 @@ def _ask(tx: Tx, key: str, one: Ask, bounds: Hub) -> str:
         if full := _full(tx, one, bounds):
             return full
     anew = {} if row.state == ACTIVE else {"state": ASKED, "held_seq": seq, "reason": "", "answer": "", "attempts": 0, "retry_at": None}
-    tx.run(update(t.subscriptions).where(_s.id == row.id).values(asked_seq=_s.asked_seq + 1, **values, **anew))
+    # Who repeats it is asked no sooner for that: a callback that does not answer would be asked for ever.
+    soon = now if row.asked in {"", DENIED} else {}
+    tx.run(update(t.subscriptions).where(_s.id == row.id).values(asked_seq=_s.asked_seq + 1, **values, **soon, **anew))
     return ""
 
 

@@ -48,12 +48,23 @@ def test_a_mark_is_counted_while_it_is_young_and_after(released: threading.Event
     """By itself, whoever else is there."""
     crew = Crew(most=5, young=5, patience=0.05)
     crew.begin(lambda: released.wait(LONG))
-    crew.begin(lambda: released.wait(LONG), "struck")
+    crew.begin(lambda: released.wait(LONG), "struck", "asks")
     crew.see_off()
-    assert (crew.marked("struck"), crew.marked("struck", young=True)) == (1, 0)
+    assert (crew.marked("struck"), crew.marked("struck", young=True), crew.marked("asks")) == (1, 0, 1)
     released.set()
     assert crew.idle(LONG)
     assert crew.marked("struck") == 0
+    crew.close()
+
+
+def test_those_with_a_mark_may_be_no_part_of_the_crowd(released: threading.Event) -> None:
+    """Half of four are two, and of these one has the mark."""
+    crew = Crew(most=4, young=4)
+    crew.begin(lambda: released.wait(LONG), "asks")
+    crew.begin(lambda: released.wait(LONG))
+    assert (crew.is_crowded(), crew.is_crowded("asks"), crew.is_crowded("struck")) == (True, False, True)
+    released.set()
+    assert crew.idle(LONG)
     crew.close()
 
 

@@ -1,0 +1,109 @@
+"""What strangers ask for holds up nobody: silent callbacks, requests that are repeated, many at once."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import select, update
+
+from pipeline import callbacks, hub
+from pipeline.kit.http import Http
+from pipeline.ledger import subscription_claims, subscription_outcomes, subscriptions
+from pipeline.ledger import tables as t
+from pipeline.ledger.subscriptions import Ask
+from tests.hub.conftest import PATIENCE, until
+from tests.support.subscriber import form
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.hub.conftest import HubRoom
+    from tests.support.subscriber import Subscription
+
+BOTH = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
+HOSTS = 8
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """`host:port` of hosts that take every connection and never say a word."""
+    monkeypatch.setattr(callbacks, "REQUEST", 4 * PATIENCE)
+    monkeypatch.setattr(Http.__init__, "__kwdefaults__", {"resolve": lambda _host: ("127.0.0.1",), "ca_file": ""})
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        yield [f"silent{number}.example.org:{listener.getsockname()[1]}" for number in range(HOSTS)]
+
+
+def told_while_they_hang(room: HubRoom, made: Subscription) -> None:
+    """Something changes, and this one hears of it."""
+    with room.newsroom.context.ledger.write() as tx:
+        tx.run(update(t.topics).values(seq=t.topics.c.seq + 1))
+    hub.run(room.newsroom.context)
+    until(lambda: made.heard)
+
+
+@BOTH
+def test_callbacks_that_never_answer_hold_up_no_telling(make_hub: Callable[..., HubRoom], silent: list[str]) -> None:
+    """However many are to be asked: no more than so many at a time, and nobody is told later for it, slow as he was the last time."""
+    room = make_hub("[hub]\nper_host = 5000\n", allow=("{reader}", "{publisher}", *silent))
+    room.publish()
+    made, context = room.reader.subscribe(room.found()), room.newsroom.context
+    room.settle()
+    with context.ledger.write() as tx:
+        tx.run(update(t.subscriptions).values(milliseconds=300))
+        asks = [Ask("subscribe", room.topic(), f"http://{silent[n % HOSTS]}/{n}", f"2001:db8:0:{n % 4}::/64", 600, "") for n in range(400)]
+        assert not any(subscriptions.ask(tx, asks, context.settings.hub))
+    told_while_they_hang(room, made)
+    assert context.crew.marked(hub.ASKS) == hub.ASKING
+    assert not hub.run(context).nudges
+
+
+@BOTH
+def test_who_repeats_a_request_is_asked_no_sooner_and_no_more_often(room: HubRoom) -> None:
+    """Where nobody answers: three times in all, each at its time."""
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        nobody = f"127.0.0.1:{gone.getsockname()[1]}"
+    room.newsroom.context.http._allow |= {nobody}
+
+    def repeat() -> int:
+        said = form(room.hub, hub_mode="subscribe", hub_topic=room.topic(), hub_callback=f"http://{nobody}/")
+        assert said.status == 202
+        room.settle()
+        with room.newsroom.context.ledger.read() as tx:
+            return int(tx.value(select(t.subscriptions.c.ask_attempts)))
+
+    assert [repeat(), repeat()] == [1, 1]
+    room.later(5.1)
+    assert [repeat(), repeat()] == [2, 2]
+    room.later(30.1)
+    assert room.rows()[0].state == "refused"
+
+
+@BOTH
+def test_who_repeats_a_request_while_it_is_asked_is_asked_again_later(room: HubRoom) -> None:
+    """Not at once: a callback that is silent for the whole of a request would have one after the other for ever."""
+    made, ledger = room.reader.subscribe(room.found()), room.newsroom.context.ledger
+    with ledger.write() as tx:
+        claims = subscription_claims.claim(tx, "elsewhere", subscription_claims.waiting(tx, 10, tried=3), tried=3)
+    assert room.reader.request(room.found(), made, "subscribe").status == 202
+    with ledger.write() as tx:
+        subscription_outcomes.refused(tx, [(claims[0], "no answer in time")])
+        assert subscription_claims.waiting(tx, 10, tried=3) == []
+    assert room.rows()[0].state == "asked"
+    room.later(5.1)
+    assert room.rows()[0].state == "active"
+
+
+@BOTH
+def test_who_asks_for_many_comes_after_the_first_of_everybody_else(room: HubRoom) -> None:
+    """And who did not answer comes after all who were not asked yet."""
+    context = room.newsroom.context
+    with context.ledger.write() as tx:
+        asks = [Ask("subscribe", room.topic(), f"https://r{n}.example.org/", ("a", "b")[n == 4], 600, "") for n in range(5)]
+        subscriptions.ask(tx, asks, context.settings.hub)
+        tx.run(update(t.subscriptions).where(t.subscriptions.c.callback == "https://r0.example.org/").values(ask_attempts=1))
+        names = {row.id: row.callback[9:10] for row in tx.all(select(t.subscriptions.c.id, t.subscriptions.c.callback))}
+        order = "".join(names[row] for row in subscription_claims.waiting(tx, 10, tried=3))
+    assert "4" in order[:2]
+    assert order[-1] == "0"
