@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 import os
 import re
@@ -39,7 +40,7 @@ from pipeline.model.settings import (
 from pipeline.rules import schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pipeline.model.event import Problem
 
@@ -130,12 +131,23 @@ def _cross_checks(raw: Mapping[str, Any]) -> Iterator[Problem]:
         if name in RESERVED:
             yield Problem(f"/sites/{name}", f"A site may not be called “{name}”: the address is taken.")
         yield from (Problem(f"/sites/{name}/{where}", what) for where, what in _site_faults(site))
+    yield from _proxy_faults(raw.get("server", {}).get("trusted_proxies", []))
     yield from _hub_faults(_filled(raw.get("hub", {}), "config.v1.json", "hub"))
     for name, source in raw["sources"].items():
         if source["site"] not in raw["sites"]:
             yield Problem(f"/sources/{name}/site", f"There is no site “{source['site']}”; there is {', '.join(raw['sites'])}.")
         if source.get("dialect", "native") not in dialects():
             yield Problem(f"/sources/{name}/dialect", f"Expected one of {', '.join(dialects())}.")
+
+
+def _proxy_faults(proxies: Sequence[str]) -> Iterator[Problem]:
+    from pipeline.model.event import Problem  # noqa: PLC0415 - as in _cross_checks
+
+    for place, proxy in enumerate(proxies):
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError:
+            yield Problem(f"/server/trusted_proxies/{place}", f"Expected an address, or a network such as 10.0.0.0/8; there is “{proxy}”.")
 
 
 def _hub_faults(hub: Mapping[str, Any]) -> Iterator[Problem]:
@@ -309,13 +321,13 @@ def _fill(value: Any, where: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
 
 def _settings(raw: Mapping[str, Any], base: Path) -> Settings:
     data = (base / raw["data"]).resolve()
-    server = Server(**{**raw["server"], "allow_hosts": tuple(raw["server"]["allow_hosts"])})
+    server = Server(**{name: tuple(value) if isinstance(value, list) else value for name, value in raw["server"].items()})
     public = server.public_url or f"http://{server.host}:{server.port}/"
     return Settings(
         data=data,
         database=_database(_said(raw["database"], base), data),
         broker=_said(raw["broker"], base),
-        server=Server(server.host, server.port, public, server.allow_hosts),
+        server=replace(server, public_url=public),
         limits=Limits(**raw["limits"]),
         retries=Retries(**{kind: tuple(seconds) for kind, seconds in raw["retries"].items()}),
         sites=tuple(_site(name, site, public, base, data) for name, site in raw["sites"].items()),

@@ -33,6 +33,7 @@ def test_defaults_are_filled_in(tmp_path: Path) -> None:
 WRONG = {
     "unknown key": ('tag_date = "2026-01-01"', 'tag_date = "2026-01-01"\ncolour = "red"', 15, "“colour” is not a known"),
     "wrong type": ("port = 8499", 'port = "many"', 4, "whole number"),
+    "a network that is none": ("port = 8499", 'port = 8499\ntrusted_proxies = ["10.0.0.5/8"]', 5, "a network such as"),
     "wrong home": ('home_url = "https://www.example.org/"', 'home_url = "ftp://x/"', 10, "http"),
     "unknown site": ('site = "demo"', 'site = "dmo"', 6, "no site"),
     "unknown network": ("[sites.demo.networks.x]", "[sites.demo.networks.myspace]", 21, "Expected one of"),

@@ -240,6 +240,7 @@ class Server:
     port: int = 8400
     public_url: str = ""
     allow_hosts: tuple[str, ...] = ()  # outgoing requests may reach these private host:port pairs
+    trusted_proxies: tuple[str, ...] = ()  # addresses and networks whose X-Forwarded-For says who asks
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -11,6 +12,14 @@ from pipeline.kit import log
 from pipeline.model.errors import ConfigError
 from pipeline.web import deadlines
 from pipeline.web.protocol import speaking_problems
+
+if TYPE_CHECKING:
+    from pipeline.model.settings import Server
+
+
+def behind(server: Server) -> dict[str, Any]:
+    """What uvicorn is told of the servers in front: only of them it believes who asked, which the hub counts by."""
+    return {"proxy_headers": bool(server.trusted_proxies), "forwarded_allow_ips": list(server.trusted_proxies)}
 
 
 def main() -> int:
@@ -30,7 +39,7 @@ def main() -> int:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # nothing here asks who it is that asks
+        **behind(server),
         timeout_graceful_shutdown=2,
         timeout_keep_alive=15,
         backlog=2048,

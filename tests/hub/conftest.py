@@ -13,6 +13,7 @@ import uvicorn
 
 from pipeline.ledger import subscription_views
 from pipeline.model.run import Nudge, Step
+from pipeline.web.__main__ import behind
 from pipeline.web.app import make_app
 from tasks.drain import drain
 from tests.conftest import CONFIG, Newsroom, article
@@ -85,19 +86,22 @@ def make_hub(make_newsroom: Callable[..., Newsroom], database: str) -> Iterator[
     """Rooms with `more` in the configuration, `{publisher}` and `{reader}` in it being where these are."""
     ends: list[Callable[[], object]] = []
 
-    def make(more: str = "", hubs: Sequence[str] = (), allow: Sequence[str] = ("{reader}", "{publisher}")) -> HubRoom:
+    def make(
+        more: str = "", hubs: Sequence[str] = (), allow: Sequence[str] = ("{reader}", "{publisher}"), proxies: Sequence[str] = ()
+    ) -> HubRoom:
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         reader, publisher = Subscriber().__enter__(), Publisher().__enter__()
         ends.extend([listener.close, publisher.__exit__, reader.__exit__])
         named = {"{reader}": reader.authority, "{publisher}": publisher.authority}
-        text = CONFIG.replace("port = 8499", f"port = {port}\nallow_hosts = {list(allow)}")
+        text = CONFIG.replace("port = 8499", f"port = {port}\nallow_hosts = {list(allow)}\ntrusted_proxies = {list(proxies)}")
         text = text.replace('tag_date = "2026-01-01"', f'tag_date = "2026-01-01"\nhubs = {list(hubs)}') + more
         for name, value in named.items():
             text = text.replace(name, value)
         newsroom = make_newsroom(text, database)
         nudges: list[Nudge] = []
-        server = uvicorn.Server(uvicorn.Config(make_app(newsroom.context, nudges.extend), log_config=None))
+        app, settings = make_app(newsroom.context, nudges.extend), newsroom.context.settings
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, **behind(settings.server)))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         ends.append(lambda: _stop(server, thread))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import pytest
 from sqlalchemy import delete
@@ -275,3 +276,25 @@ def test_of_what_was_refused_the_newest_are_kept_for_a_while(room: HubRoom, monk
     room.later(600)
     upkeep.run(room.newsroom.context)
     assert room.rows() == []
+
+
+def _of_three(room: HubRoom, *forwarded: str) -> list[int]:
+    """What three clients are answered who come by way of a server in front."""
+    said = []
+    for number, shown in enumerate(forwarded):
+        body = urlencode({"hub.mode": "subscribe", "hub.topic": room.topic(), "hub.callback": f"https://r{number}.example.org/"})
+        said.append(ask("POST", room.hub, body.encode(), {**FORM, "x-forwarded-for": shown}).status)
+    return said
+
+
+def test_behind_a_trusted_server_each_client_is_its_own(make_hub: Callable[..., HubRoom], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says who asked it; what a client itself said before that is nobody's address."""
+    monkeypatch.setattr(subscriptions, "UNVERIFIED_PER_CLIENT", 1)
+    room = make_hub(proxies=["127.0.0.0/8"])
+    assert _of_three(room, "198.51.100.1", "198.51.100.2", "203.0.113.5, 198.51.100.2") == [202, 202, 429]
+
+
+def test_who_is_not_named_as_a_server_in_front_is_the_client_whatever_it_says(room: HubRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or one client could be as many as it likes."""
+    monkeypatch.setattr(subscriptions, "UNVERIFIED_PER_CLIENT", 1)
+    assert _of_three(room, "198.51.100.1", "198.51.100.2", "198.51.100.3") == [202, 429, 429]
