@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from pipeline.model.run import Nudge
 
-UNREAD = {Step.UPKEEP: 1, Step.VALIDATE: 20}
-"""Messages of a step that nobody has read yet, beyond which clock and webhooks add none: while no worker runs they must not fill
-the broker, and who comes back must not read thousands that say the same. Upkeep finds what was not told."""
+UNREAD = {Step.UPKEEP: 1, Step.VALIDATE: 20, Step.HUB: 8}
+"""Messages of a step that nobody has read yet, beyond which clock, webhooks and requests to the hub add none: while no worker runs
+they must not fill the broker, and who comes back must not read thousands that say the same. Upkeep finds what was not told."""
 
 
 def carry(nudges: Sequence[Nudge], app: Celery | None = None, *, spare: bool = False) -> None:

@@ -51,15 +51,18 @@ def waiting(made: Celery, step: Step) -> list[dict[str, Any]]:
 
 
 def test_what_enough_unread_messages_say_is_spared() -> None:
-    """No worker runs, webhooks come for an hour, and the broker does not fill; what others wait for is never spared."""
+    """Without a worker, an hour of webhooks and of requests to the hub does not fill the broker; what others wait for is never spared."""
     made = app("memory://")
-    for step in (Step.VALIDATE, Step.UPKEEP, Step.FEEDS):
+    for step in (Step.VALIDATE, Step.UPKEEP, Step.HUB, Step.FEEDS):
         waiting(made, step)  # one memory for all tests of a process
     for _ in range(50):
-        carry([Nudge(Step.VALIDATE, ("demo",)), Nudge(Step.UPKEEP), Nudge(Step.FEEDS, ("demo/feed:all",))], made, spare=True)
+        carry(
+            [Nudge(Step.VALIDATE, ("demo",)), Nudge(Step.UPKEEP), Nudge(Step.HUB), Nudge(Step.FEEDS, ("demo/feed:all",))], made, spare=True
+        )
     carry([Nudge(Step.VALIDATE, ("demo",))], made)
     assert len(waiting(made, Step.VALIDATE)) == UNREAD[Step.VALIDATE] + 1
     assert len(waiting(made, Step.UPKEEP)) == 1
+    assert len(waiting(made, Step.HUB)) == UNREAD[Step.HUB]
     assert len(waiting(made, Step.FEEDS)) == 50
     assert metrics.nudges.labels("upkeep", "spared")._value.get() >= 49
 
