@@ -68,7 +68,7 @@ class _Shift:
         self._context = context
         self._tried = len(context.settings.retries.hub)
         self._order: list[int] = []
-        self._texts: dict[str, Text | None] = {}
+        self._texts: dict[str, tuple[int, Text | None]] = {}
         self._settling: Together[Outcome, None] = Together(partial(_settle, context, self._tried))
 
     def may_go_on(self) -> bool:
@@ -125,9 +125,12 @@ class _Shift:
         """What this one is to be told, read once for all of its topic; None where nothing is told, or nothing consistent stands."""
         if claim.asked or claim.kind == HUB:
             return None
-        kept = self._texts.get(claim.topic)
-        if kept is None or kept.seq < claim.seq:
-            kept = self._texts[claim.topic] = _read(self._context, claim.topic)
+        seq, kept = self._texts.get(claim.topic, (0, None))
+        if seq < claim.seq:
+            # Once one is not as it should be in spite of waiting, the next ones are not waited for: many may be damaged alike.
+            looks = LOOKS if all(text for _, text in self._texts.values()) else 1
+            kept = _read(self._context, claim.topic, looks)
+            self._texts[claim.topic] = (kept.seq if kept else claim.seq, kept)
         return kept
 
     def _do(self, claim: Claim, text: Text | None, claimed: float) -> None:
@@ -148,9 +151,9 @@ def _marks(claim: Claim) -> tuple[str, ...]:
     return (ASKS,) if claim.asked else ()
 
 
-def _read(context: Context, url: str) -> Text | None:
+def _read(context: Context, url: str, looks: int) -> Text | None:
     """The stored document that its row speaks of. A feed is renamed in first and settled a moment later: look again for that moment."""
-    for look in range(LOOKS):
+    for look in range(looks):
         if look:
             context.clock.sleep(PAUSE)
         with context.ledger.read() as tx:
