@@ -110,6 +110,7 @@ def _subscribed(tx: Tx, one: Claim, same: ColumnElement[bool]) -> None:
         "secret": _s.asked_secret,
         "expires_at": tx.now + timedelta(seconds=one.asked_lease),
         "retry_at": case((_s.held_seq < seq, literal(tx.now, Instant)), else_=_s.retry_at),
+        "attempts": 0,  # it answers: whatever was given up is told after all
         "reason": "",
         "answer": "",
     }

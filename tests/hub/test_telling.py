@@ -347,3 +347,18 @@ def test_a_run_waits_once_for_documents_that_are_not_what_their_rows_say(soon: H
     assert context.crew.idle(PATIENCE)
     assert (len(made.heard), sum(len(one.told) for one in several)) == (1, 0)
     assert len(slept) < hub.LOOKS
+
+
+@BOTH
+def test_who_gave_nothing_back_for_long_is_told_once_it_renews(soon: HubRoom) -> None:
+    """Its retries are spent, and nothing has changed since; but who answers the question answers."""
+    made = subscribed(soon)
+    made.answers = [500]
+    soon.publish(id="a-2")
+    for seconds in (12.1, 24.1, 60, 600):
+        soon.later(seconds)
+    assert len(made.told) == 3
+    made.answers = [204]
+    soon.reader.request(soon.found(), made, "subscribe")
+    soon.settle()
+    assert [told.body for told in made.told[3:]] == [standing(soon)]
