@@ -21,6 +21,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 SLOW = 5.0  # seconds until the slow ones answer
 SENDERS = 8
+HOSTS = 20 if sys.platform == "linux" else 1  # that they are at: elsewhere loopback is one address
 PATIENCE = 60.0
 UPDATED = re.compile(rb"<updated>([^<]+)</updated>")
 BUSY = 429
@@ -68,12 +70,16 @@ class Crowd:
 
     @property
     def authorities(self) -> list[str]:
-        """`host:port` of both its doors: those who will be gone have their own."""
-        return [f"127.0.0.1:{self.port}", f"127.0.0.1:{self.gone}"]
+        """`host:port` of its doors: those who will be gone have their own."""
+        return [f"{host}:{port}" for host in _hosts() for port in (self.port, self.gone)]
 
     def callback(self, kind: str, number: int) -> str:
         """Where one of them is told."""
-        return f"http://127.0.0.1:{self.gone if kind == 'gone' else self.port}/{kind}/{number}"
+        return f"http://{_hosts()[number % HOSTS]}:{self.gone if kind == 'gone' else self.port}/{kind}/{number}"
+
+    def starts(self, kind: str) -> list[str]:
+        """What the callbacks of one kind begin with, one for each host."""
+        return [self.callback(kind, number).removesuffix(str(number)) for number in range(HOSTS)]
 
     def subscribe(self, hub: str, topic: str, kinds: Mapping[str, int]) -> list[int]:
         """Ask the hub for each of them, once more where it is busy; every status it answered at last."""
@@ -103,6 +109,10 @@ class Crowd:
             return json.loads(connection.getresponse().read())
 
 
+def _hosts() -> list[str]:
+    return [f"127.0.0.{number}" for number in range(1, 1 + HOSTS)]
+
+
 def _subscribe(hub: str, topic: str, callback: str) -> int:
     body = urlencode({"hub.mode": "subscribe", "hub.topic": topic, "hub.callback": callback}).encode()
     ends = time.monotonic() + PATIENCE
@@ -124,7 +134,7 @@ class _Notes:
         self.heard: list[tuple[str, int, float, str, str]] = []
         self.verified = 0
         self.requests = 0
-        self.door: asyncio.AbstractServer | None = None
+        self.doors: list[asyncio.Server] = []
         self.left = False
 
 
@@ -168,8 +178,9 @@ async def _one(notes: _Notes, head: bytes, reader: asyncio.StreamReader, writer:
 
 
 def _told(notes: _Notes, path: str) -> object:
-    if path == "/_leave" and notes.door is not None:
-        notes.door.close()
+    if path == "/_leave":
+        for door in notes.doors:
+            door.close()
         notes.left = True
     return {"/_heard": notes.heard, "/_verified": notes.verified, "/_requests": notes.requests}.get(path)
 
@@ -180,13 +191,18 @@ def _say(writer: asyncio.StreamWriter, body: bytes, status: str = "200 OK") -> N
 
 async def _main() -> None:
     notes = _Notes()
-    doors = [
-        await asyncio.start_server(lambda r, w: _serve(notes, r, w), "127.0.0.1", 0, limit=1 << 22, backlog=1024)  # reads a whole feed
-        for _ in range(2)
-    ]
-    notes.door = doors[1]
-    print(*(door.sockets[0].getsockname()[1] for door in doors), flush=True)
+    stay, notes.doors = await _doors(notes), await _doors(notes)
+    print(*(doors[0].sockets[0].getsockname()[1] for doors in (stay, notes.doors)), flush=True)
     await asyncio.Event().wait()
+
+
+async def _doors(notes: _Notes) -> list[asyncio.Server]:
+    """One at each host, all of the same port."""
+    port, doors = 0, []
+    for host in _hosts():
+        doors.append(await asyncio.start_server(partial(_serve, notes), host, port, limit=1 << 22, backlog=1024))  # reads a whole feed
+        port = doors[0].sockets[0].getsockname()[1]
+    return doors
 
 
 if __name__ == "__main__":

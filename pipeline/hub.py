@@ -41,7 +41,8 @@ AHEAD = 2000  # rows whose order is worked out at once
 TOPIC_BYTES = 2_000_000  # of another publisher's topic; as long as a feed of ours may be
 LOOKS, PAUSE = 10, 0.01
 ASKING, FETCHING = 64, 32  # questions to callbacks, and to other publishers, under way in one process: strangers choose how many there are
-STRUCK, ASKS, FETCHES = "struck", "asks", "fetches"
+AT_HOST = 32  # requests to callbacks of one host under way in one process: when it hangs, the others have theirs still
+STRUCK, ASKS, FETCHES, AT = "struck", "asks", "fetches", "at "
 
 
 def run(context: Context, keys: Sequence[str] = ()) -> Run:
@@ -54,10 +55,10 @@ def run(context: Context, keys: Sequence[str] = ()) -> Run:
     while more and context.clock.monotonic() < ends:
         taken = shift.begin()
         begun += taken
-        if not taken and (more := shift.may_go_on()):
-            context.crew.wait(LOOK)
+        if not taken:
+            more = shift.may_go_on()
     context.crew.see_off()
-    more = shift.has_more()
+    more = shift.has_more(any_begun=begun > 0)
     return Run((Nudge(Step.HUB),) if more else (), begun, int(more))
 
 
@@ -67,21 +68,26 @@ class _Shift:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._tried = len(context.settings.retries.hub)
-        self._order: list[int] = []
+        self._order: dict[int, str] = {}
+        self._held_back = False
         self._texts: dict[str, tuple[int, Text | None]] = {}
         self._settling: Together[Outcome, None] = Together(partial(_settle, context, self._tried))
 
     def may_go_on(self) -> bool:
-        """Whether there may be something to begin once somebody has answered."""
+        """Wait until somebody has answered; whether there may be something to begin then."""
         crew = self._context.crew
-        return not crew.room() or crew.marked(STRUCK, young=True) > 0
+        if not crew.room() or crew.marked(STRUCK, young=True):
+            crew.wait(LOOK)
+            return True
+        return self._held_back and crew.wait(TAKES_WORK)
 
-    def has_more(self) -> bool:
-        """Whether the next run would find something to begin at once."""
+    def has_more(self, *, any_begun: bool) -> bool:
+        """Whether the next run would find something to begin, at once, or after who answers as soon as others did in this one."""
         if not self._context.crew.room():
             return False
         with self._context.ledger.read() as tx:
-            return (topics.is_due(tx) and self._left(FETCHES, FETCHING) > 0) or bool(self._waiting(tx, 1))
+            fetches = topics.is_due(tx) and self._left(FETCHES, FETCHING) > 0
+            return fetches or bool(self._waiting(tx, 1)) or (any_begun and self._is_held_back(tx))
 
     def begin(self) -> int:
         """Begin as many requests as there is room for; answers how many."""
@@ -89,10 +95,12 @@ class _Shift:
         room = crew.room()
         if not room:
             return 0
-        if not self._order:
+        some = self._next(room)
+        if not some:
             with context.ledger.read() as tx:
                 self._order = self._waiting(tx, AHEAD)
-        some, self._order = self._order[:room], self._order[room:]
+                self._held_back = not self._order and self._is_held_back(tx)
+            some = self._next(room)
         with context.ledger.write() as tx:
             asks = self._left(ASKS, ASKING)
             claims = subscription_claims.claim(tx, context.me(), some, tried=self._tried, asks=asks) if some else []
@@ -109,10 +117,30 @@ class _Shift:
             crew.begin(partial(_fetch, context, fetch), FETCHES)
         return len(some) + len(struck) + len(fetches)
 
-    def _waiting(self, tx: Tx, most: int) -> list[int]:
+    def _next(self, room: int) -> list[int]:
+        """The next so many; who is at a host with enough under way stays where he is."""
+        under_way = self._context.crew.marks()
+        some: list[int] = []
+        for row, host in self._order.items():
+            if len(some) == room:
+                break
+            if under_way[AT + host] < AT_HOST:
+                under_way[AT + host] += 1
+                some.append(row)
+        for row in some:
+            del self._order[row]
+        return some
+
+    def _waiting(self, tx: Tx, most: int) -> dict[int, str]:
         """Who has something to do now. Half of those under way are kept for the quick; who is asked something is no part of that crowd."""
-        slow = not self._context.crew.is_crowded(ASKS, FETCHES)
-        return subscription_claims.waiting(tx, most, tried=self._tried, slow=slow, asks=self._left(ASKS, ASKING))
+        crew = self._context.crew
+        slow = not crew.is_crowded(ASKS, FETCHES)
+        full = {mark.removeprefix(AT) for mark, number in crew.marks().items() if mark.startswith(AT) and number >= AT_HOST}
+        return subscription_claims.waiting(tx, most, tried=self._tried, slow=slow, asks=self._left(ASKS, ASKING), full=full)
+
+    def _is_held_back(self, tx: Tx) -> bool:
+        """Whether somebody waits only for others at the host, or for others who are asked something."""
+        return bool(subscription_claims.waiting(tx, 1, tried=self._tried, slow=not self._context.crew.is_crowded(ASKS, FETCHES)))
 
     def _left(self, mark: str, most: int) -> int:
         """How many more with this mark may be begun."""
@@ -141,14 +169,15 @@ class _Shift:
             limits.let_pass(error)
             outcome = Outcome(claim, What.REFUSED if claim.asked else What.FAILED, f"{type(error).__name__}")
         try:
-            self._settling.do(replace(outcome, milliseconds=int(1000 * (time.monotonic() - began))))
+            self._settling.do(replace(outcome, milliseconds=max(1, int(1000 * (time.monotonic() - began)))))
         except PressrunError as error:
             # Its claim ends in a moment: whoever finds it then is careful, and asks or tells once more.
             self._context.log.warning("not settled", topic=claim.topic, outcome=str(error))
 
 
 def _marks(claim: Claim) -> tuple[str, ...]:
-    return (ASKS,) if claim.asked else ()
+    at = AT + claim.host
+    return (ASKS, at) if claim.asked else (at,)
 
 
 def _read(context: Context, url: str, looks: int) -> Text | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,11 @@ class Crew:
         with self._change:
             return sum(mark in marks and (began > since or not young) for began, marks in self._began.values())
 
+    def marks(self) -> Counter[str]:
+        """How many of those under way have each mark."""
+        with self._change:
+            return Counter(mark for _, marks in self._began.values() for mark in marks)
+
     def begin(self, work: Callable[[], object], *marks: str) -> None:
         """Have it done by a thread of its own; what it raises is lost, so it raises nothing."""
         number = next(self._numbers)
@@ -56,10 +62,10 @@ class Crew:
             self._began[number] = (time.monotonic(), frozenset(marks))
         self._threads.submit(self._do, number, work)
 
-    def wait(self, seconds: float) -> None:
-        """Until one has ended, or this long."""
+    def wait(self, seconds: float) -> bool:
+        """Until one has ended, or this long; whether one has."""
         with self._change:
-            self._change.wait(seconds)
+            return self._change.wait(seconds)
 
     def see_off(self) -> None:
         """Until each has ended or become one that waits."""

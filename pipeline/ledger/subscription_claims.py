@@ -6,12 +6,13 @@ Whoever works at a row has claimed it: two never tell one subscriber at a time, 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, func, or_, select, update
+from sqlalchemy import and_, bindparam, case, func, or_, select, update
 
 from pipeline.ledger import tables as t
 from pipeline.ledger.types import Instant
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Executable, Row, Select
+    from sqlalchemy import ColumnElement, Executable, Row, Select
 
     from pipeline.ledger.engine import Tx
 
@@ -40,6 +41,7 @@ class Claim:
     kind: str
     topic: str
     callback: str
+    host: str
     asked: str
     asked_seq: int
     asked_lease: int
@@ -58,29 +60,33 @@ class Claim:
 ANY = 1_000_000
 
 
-def waiting(tx: Tx, most: int, *, tried: int, slow: bool = True, asks: int = ANY) -> list[int]:
-    """The ids of up to so many rows with something to do: to be asked first, then to be told, whose last answer came soon before others.
+def waiting(tx: Tx, most: int, *, tried: int, slow: bool = True, asks: int = ANY, full: Collection[str] = ()) -> dict[int, str]:
+    """Up to so many rows with something to do, id → host: to be asked first, then to be told, whose last answer came soon before others.
+
+    Who was never told comes after those who are known to be quick.
 
     tried  how many failures in a row are retried; after them only a newer text is told
     slow   whether those that failed or were slow the last time may be among them
     asks   how many may be among them that are to be asked something
+    full   hosts of which none may be among them
     """
-    asked = _to_ask(tx, min(most, asks)) if asks else []
+    clean = and_(_CLEAN, _s.host.not_in(sorted(full))) if full else _CLEAN
     quick = [] if slow else [_s.attempts == 0, _s.milliseconds < SLOW]
-    order = (_s.attempts, _s.milliseconds, _s.id)
+    order = (_s.attempts, case((_s.milliseconds == 0, 1), else_=0), _s.milliseconds, _s.id)
+    asked = _to_ask(tx, min(most, asks), clean) if asks else []
     told: list[Row[Any]] = []
     for url, seq in _untold(tx):
-        told += tx.all(_fresh(tx, url, seq, tried).where(_CLEAN, *quick).order_by(*order).limit(most))
-    told.sort(key=lambda row: (row.attempts, row.milliseconds, row.id))
-    again = tx.all(_again(tx, tried).where(_CLEAN).order_by(*order).limit(most)) if slow else []
-    return list(dict.fromkeys(row.id for row in (*asked, *told, *again)))[:most]
+        told += tx.all(_fresh(tx, url, seq, tried).where(clean, *quick).order_by(*order).limit(most))
+    told.sort(key=lambda row: (row.attempts, row.milliseconds == 0, row.milliseconds, row.id))
+    again = tx.all(_again(tx, tried).where(clean).order_by(*order).limit(most)) if slow else []
+    return dict(itertools.islice({row.id: row.host for row in (*asked, *told, *again)}.items(), most))
 
 
-def _to_ask(tx: Tx, most: int) -> list[Row[Any]]:
+def _to_ask(tx: Tx, most: int, clean: ColumnElement[bool]) -> list[Row[Any]]:
     """Who was not asked yet before who did not answer, and the first of every client before anybody's second."""
     turn = func.row_number().over(partition_by=_s.client, order_by=(_s.ask_attempts, _s.ask_at, _s.id)).label("turn")
-    due = _asked(tx).with_only_columns(_s.id, _s.ask_attempts, _s.ask_at, turn).where(_CLEAN).subquery()
-    return tx.all(select(due.c.id).order_by(due.c.ask_attempts, due.c.turn, due.c.ask_at, due.c.id).limit(most))
+    due = _asked(tx).with_only_columns(_s.id, _s.host, _s.ask_attempts, _s.ask_at, turn).where(clean).subquery()
+    return tx.all(select(due.c.id, due.c.host).order_by(due.c.ask_attempts, due.c.turn, due.c.ask_at, due.c.id).limit(most))
 
 
 _CLEAN = and_(_s.claimed_by.is_(None), _s.strikes == 0)
@@ -136,6 +142,7 @@ def _claimed(row: Row[Any], owner: str, until: datetime, *, asks: bool) -> Claim
         kind=row.kind,
         topic=row.topic,
         callback=row.callback,
+        host=row.host,
         asked=row.asked if asks else "",
         asked_seq=row.asked_seq,
         asked_lease=row.asked_lease,
@@ -159,7 +166,7 @@ def unclaimed(tx: Tx) -> Any:
     return or_(_s.claimed_until.is_(None), _s.claimed_until <= tx.now, _s.claimed_until > tx.now + 2 * CLAIM)
 
 
-_WORKED = [column for column in t.subscriptions.c if column.name not in {"key", "host", "client", "asked_secret", "answer"}]
+_WORKED = [column for column in t.subscriptions.c if column.name not in {"key", "client", "asked_secret", "answer"}]
 
 
 def _asked(tx: Tx) -> Select[Any]:
@@ -188,7 +195,7 @@ def _fresh(tx: Tx, url: str, seq: int, tried: int) -> Select[Any]:
     """Those of a topic that were not tried with its newest text, claimed or not. One topic at a time: that is a range of an index."""
     lasts = or_(_s.expires_at.is_(None), _s.expires_at > tx.now)
     wanted = or_(_s.attempts <= tried, _s.tried_seq < seq)
-    columns = select(_s.id, _s.attempts, _s.milliseconds)
+    columns = select(_s.id, _s.host, _s.attempts, _s.milliseconds)
     return columns.where(t.ACTIVE, _s.topic == url, _s.held_seq < seq, _s.retry_at.is_(None), lasts, wanted)
 
 

@@ -150,4 +150,4 @@ def _look(room: Running, crowd: Crowd, score: Score, topic: str) -> None:
 
 
 def _dead(crowd: Crowd) -> tuple[str, ...]:
-    return tuple(crowd.callback(kind, 0)[:-1] for kind in ("silent", "gone"))
+    return tuple(start for kind in ("silent", "gone") for start in crowd.starts(kind))

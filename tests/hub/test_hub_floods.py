@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import socket
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import select, update
 
 from pipeline import callbacks, hub
+from pipeline.kit.clock import SetClock
+from pipeline.kit.crew import Crew
 from pipeline.kit.http import Http
 from pipeline.ledger import subscription_claims, subscription_outcomes, subscriptions
 from pipeline.ledger import tables as t
 from pipeline.ledger.subscriptions import Ask
+from pipeline.model.run import Nudge, Step
+from tasks.drain import drain
 from tests.hub.conftest import PATIENCE, until
 from tests.support.subscriber import form
 
@@ -24,6 +29,12 @@ if TYPE_CHECKING:
 
 BOTH = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
 HOSTS = 8
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that meet at SQLite's lock wait for it: a clock that only pretends to would have them give up at once."""
+    monkeypatch.setattr(SetClock, "sleep", lambda _self, seconds: time.sleep(seconds))
 
 
 @pytest.fixture
@@ -89,7 +100,7 @@ def test_who_repeats_a_request_while_it_is_asked_is_asked_again_later(room: HubR
     assert room.reader.request(room.found(), made, "subscribe").status == 202
     with ledger.write() as tx:
         subscription_outcomes.refused(tx, [(claims[0], "no answer in time")])
-        assert subscription_claims.waiting(tx, 10, tried=3) == []
+        assert subscription_claims.waiting(tx, 10, tried=3) == {}
     assert room.rows()[0].state == "asked"
     room.later(5.1)
     assert room.rows()[0].state == "active"
@@ -107,3 +118,56 @@ def test_who_asks_for_many_comes_after_the_first_of_everybody_else(room: HubRoom
         order = "".join(names[row] for row in subscription_claims.waiting(tx, 10, tried=3))
     assert "4" in order[:2]
     assert order[-1] == "0"
+
+
+def subscribers(room: HubRoom, hosts: list[str], each: int, **more: object) -> None:
+    """So many that are active at each of these hosts."""
+    with room.newsroom.context.ledger.write() as tx:
+        for number in range(each * len(hosts)):
+            place = hosts[number % len(hosts)]
+            row = {"kind": "subscriber", "topic": room.topic(), "state": "active", "held_seq": 1, "changed_at": tx.now, **more}
+            tx.run(
+                t.subscriptions.insert(),
+                {**row, "key": str(number), "callback": f"http://{place}/{number}", "host": place.partition(":")[0]},
+            )
+
+
+@BOTH
+def test_two_hosts_that_hang_all_of_a_sudden_leave_room_for_the_others(make_hub: Callable[..., HubRoom], silent: list[str]) -> None:
+    """All that were quick the last time, quicker than who lives; of each host only so many are waited for."""
+    room = make_hub(allow=("{reader}", "{publisher}", *silent))
+    room.publish()
+    made, context = room.reader.subscribe(room.found()), room.newsroom.context
+    room.settle()
+    context.__dict__["crew"] = Crew(most=3 * hub.AT_HOST)
+    subscribers(room, silent[:2], 2 * hub.AT_HOST, milliseconds=10)
+    with context.ledger.write() as tx:
+        tx.run(update(t.subscriptions).where(t.subscriptions.c.callback == made.callback).values(milliseconds=40))
+    told_while_they_hang(room, made)
+    assert [context.crew.marked(f"{hub.AT}silent{number}.example.org") for number in range(3)] == [hub.AT_HOST, hub.AT_HOST, 0]
+    assert not hub.run(context).nudges
+
+
+def test_many_at_one_host_that_takes_its_time_are_told_one_after_the_other(room: HubRoom) -> None:
+    """More than are told at a time: one nudge is enough for all of them."""
+    several = [room.reader.make(room.topic()) for _ in range(3 * hub.AT_HOST)]
+    for one in several:
+        one.slow = 0.9
+        room.reader.request(room.found(), one, "subscribe")
+    room.settle()
+    with room.newsroom.context.ledger.write() as tx:
+        tx.run(update(t.topics).values(seq=t.topics.c.seq + 1))
+    drain(room.newsroom.context, [Nudge(Step.HUB)])
+    assert room.newsroom.context.crew.idle(PATIENCE)
+    assert {len(one.told) for one in several} == {1}
+
+
+def test_who_was_never_told_comes_after_those_who_are_known_to_be_quick(room: HubRoom) -> None:
+    """Nobody knows of the new ones yet whether they answer."""
+    subscribers(room, ["new.example.org"], 1)
+    made = room.reader.subscribe(room.found())
+    room.settle()
+    with room.newsroom.context.ledger.write() as tx:
+        tx.run(update(t.subscriptions).values(milliseconds=200).where(t.subscriptions.c.callback == made.callback))
+        tx.run(update(t.topics).values(seq=t.topics.c.seq + 1))
+        assert list(subscription_claims.waiting(tx, 10, tried=3).values()) == ["127.0.0.1", "new.example.org"]
