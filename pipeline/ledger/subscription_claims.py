@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pipeline.ledger.engine import Tx
 
 CLAIM = timedelta(seconds=12)  # longer than a request, and what comes before and after it
-LONGEST = timedelta(days=1)  # a retry further ahead than that was set by a wrong clock
+FAR = timedelta(minutes=1)  # ahead: a wrong clock wrote it. No pause before a question is longer, and nothing is written down so early
 
 _s = t.subscriptions.c
 
@@ -171,14 +171,14 @@ _WORKED = [column for column in t.subscriptions.c if column.name not in {"key", 
 
 def _asked(tx: Tx) -> Select[Any]:
     """Rows whose callback is to be asked something now."""
-    due = or_(_s.ask_at <= tx.now, _s.ask_at > tx.now + LONGEST)
+    due = or_(_s.ask_at <= tx.now, _s.ask_at > tx.now + FAR)
     return select(*_WORKED).where(_s.ask_at.is_not(None), due, unclaimed(tx))
 
 
 def _behind(tx: Tx, tried: int) -> Select[Any]:
     """Rows that are to be told something now, each with its topic's `seq`."""
     topic = t.topics.c
-    waits = and_(_s.retry_at.is_not(None), _s.retry_at > tx.now, _s.retry_at <= tx.now + LONGEST)
+    waits = and_(_s.retry_at.is_not(None), _s.retry_at > tx.now, ~_ahead(tx))
     lasts = or_(_s.expires_at.is_(None), _s.expires_at > tx.now)
     wanted = or_(_s.attempts <= tried, topic.seq > _s.tried_seq)
     joined = t.topics.join(t.subscriptions, topic.url == _s.topic)
@@ -201,8 +201,16 @@ def _fresh(tx: Tx, url: str, seq: int, tried: int) -> Select[Any]:
 
 def _again(tx: Tx, tried: int) -> Select[Any]:
     """Those whose next attempt is due, or whose time was set by a wrong clock."""
-    due = or_(_s.retry_at <= tx.now, _s.retry_at > tx.now + LONGEST)
+    due = or_(_s.retry_at <= tx.now, _ahead(tx))
     return _behind(tx, tried).where(_s.retry_at.is_not(None), due)
+
+
+def _ahead(tx: Tx) -> ColumnElement[bool]:
+    """Written down later than now, by a clock that was put back since: its next attempt is due.
+
+    How far ahead an attempt lies says less: a list may have two days, and a subscriber may ask for an hour after any failure.
+    """
+    return _s.changed_at > tx.now + FAR
 
 
 def is_due(tx: Tx, tried: int) -> bool:

@@ -54,7 +54,7 @@ def failed(tx: Tx, rows: Iterable[tuple[Claim, int, str, datetime]], tried: int)
     tx.each(
         _failed(),
         [
-            {**one.mine(), "seq": one.seq, "ms": ms, "said": said, "retry": again, "n": min(one.attempts + 1, tried + 1)}
+            {**one.mine(), "seq": one.seq, "ms": ms, "said": said, "retry": again, "n": min(one.attempts + 1, tried + 1), "now": tx.now}
             for one, ms, said, again in rows
         ],
     )
@@ -66,6 +66,7 @@ def _failed() -> Executable:
         **FREE,
         "tried_seq": bindparam("seq"),
         "attempts": bindparam("n"),
+        "changed_at": bindparam("now", type_=Instant),
         "strikes": 0,
         "retry_at": bindparam("retry", type_=Instant),
         "milliseconds": bindparam("ms"),
@@ -77,7 +78,7 @@ def _failed() -> Executable:
 def put_back(tx: Tx, rows: Iterable[Claim]) -> None:
     """Give up the claim on rows that nothing was tried with; soon is soon enough."""
     retry = tx.now + timedelta(seconds=1)
-    statement = update(t.subscriptions).where(mine()).values(**FREE, retry_at=retry)
+    statement = update(t.subscriptions).where(mine()).values(**FREE, retry_at=retry, changed_at=tx.now)
     tx.each(statement, [one.mine() for one in rows])
 
 
@@ -109,6 +110,7 @@ def _subscribed(tx: Tx, one: Claim, same: ColumnElement[bool]) -> None:
         "state": ACTIVE,
         "secret": _s.asked_secret,
         "expires_at": tx.now + timedelta(seconds=one.asked_lease),
+        "changed_at": tx.now,
         "retry_at": case((_s.held_seq < seq, literal(tx.now, Instant)), else_=_s.retry_at),
         "attempts": 0,  # it answers: whatever was given up is told after all
         "reason": "",

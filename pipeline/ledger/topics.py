@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, bindparam, case, exists, literal, or_, select, update
 
 from pipeline.ledger import tables as t
-from pipeline.ledger.subscription_claims import CLAIM, LONGEST
+from pipeline.ledger.subscription_claims import CLAIM, FAR
 from pipeline.ledger.types import Instant
 from pipeline.ledger.upsert import insert
 
@@ -101,7 +101,7 @@ def claim_fetches(tx: Tx, owner: str, most: int) -> list[Fetch]:
 
 def _due(tx: Tx) -> Any:
     free = or_(_t.claimed_until.is_(None), _t.claimed_until <= tx.now, _t.claimed_until > tx.now + 2 * CLAIM)
-    return and_(_t.fetch_at.is_not(None), or_(_t.fetch_at <= tx.now, _t.fetch_at > tx.now + LONGEST), free)
+    return and_(_t.fetch_at.is_not(None), or_(_t.fetch_at <= tx.now, _t.fetch_at > tx.now + FAR), free)
 
 
 def is_due(tx: Tx) -> bool:

@@ -362,3 +362,34 @@ def test_who_gave_nothing_back_for_long_is_told_once_it_renews(soon: HubRoom) ->
     soon.reader.request(soon.found(), made, "subscribe")
     soon.settle()
     assert [told.body for told in made.told[3:]] == [standing(soon)]
+
+
+@BOTH
+def test_a_retry_is_no_sooner_than_its_interval_however_long_that_is(make_hub: Callable[..., HubRoom]) -> None:
+    """Two days are no wrong clock where the list says two days."""
+    room = make_hub("[retries]\nhub = [172800, 172800]\n")
+    room.publish()
+    made = subscribed(room)
+    made.answers = [500]
+    room.publish(id="a-2")
+    room.later(1.5 * 86_400)
+    assert len(made.told) == 1
+    room.later(86_400)
+    assert len(made.told) == 2
+
+
+@BOTH
+def test_a_clock_that_is_put_back_keeps_nobody_waiting(make_hub: Callable[..., HubRoom]) -> None:
+    """Neither who has just asked, nor who failed just before it and is to be tried again in seconds."""
+    room = make_hub()
+    room.publish()
+    made = room.reader.subscribe(room.found())
+    room.newsroom.clock.move(-3600)
+    room.settle()
+    assert len(made.verified) == 1
+    made.answers = [500, 204]
+    room.publish(id="a-2")
+    assert len(made.told) == 1
+    room.newsroom.clock.move(-3600)
+    room.later(10)
+    assert [told.body for told in made.told[1:]] == [standing(room)]
