@@ -11,14 +11,17 @@ import http.client
 import logging
 import math
 import os
+import queue
 import re
 import ssl
+import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
 import requests
@@ -38,7 +41,8 @@ if TYPE_CHECKING:
 _PORTS = frozenset({80, 443})
 _TRIED = 4  # addresses of one host that are tried in turn
 _LOOKUP_SECONDS = 5.0
-_IDLE_SECONDS = 4.0  # reuse a connection no later than this: Node and Apache close theirs after 5 s
+_IDLE_SECONDS = 4.0  # reuse a connection no later than this, and close it: Node and Apache close theirs after 5 s
+_SHORTEST_LOOK = 0.05
 _URL_CHARACTERS = 4096
 _SHOWN_CHARACTERS = 160
 _RETRY_AFTER_MOST = 7 * 86_400.0
@@ -125,6 +129,7 @@ class Http:
         self._ca_file = ca_file
         self._agent = user_agent()
         self._made: tuple[int, dict[bool, requests.Session]] = (0, {})
+        self._tidying: dict[int, threading.Thread] = {}
 
     def request(
         self,
@@ -150,7 +155,10 @@ class Http:
             message = f"Port {_port(parts)} is not one of 80 and 443: {_shown(parts)}"
             raise HttpRefused(message)
         prepared = self._prepare(method, url, parts, headers or {}, body)
-        return self._exchange(prepared, parts, seconds=deadline, max_bytes=max_bytes, private=allow_private)
+        try:
+            return self._exchange(prepared, parts, seconds=deadline, max_bytes=max_bytes, private=allow_private)
+        finally:
+            self._tidy_later()
 
     def check(self, url: str) -> None:
         """Raise HttpRefused for what `request` would refuse by the URL alone: its form, its port, an address in whatever spelling.
@@ -174,6 +182,33 @@ class Http:
         if pid == os.getpid():
             for session in sessions.values():
                 session.close()
+
+    def _tidy_later(self) -> None:
+        """Have what nobody uses again closed in time, by one thread as long as anything is open.
+
+        Else a socket for each of a crowd that was told would stay until the next change.
+        """
+        pid = os.getpid()
+        if pid not in self._tidying:
+            tidier = threading.Thread(target=self._tidy, args=(pid,), name="closes connections", daemon=True)
+            if self._tidying.setdefault(pid, tidier) is tidier:
+                tidier.start()
+
+    def _tidy(self, pid: int) -> None:
+        open_still = True
+        while open_still:
+            time.sleep(max(_IDLE_SECONDS, _SHORTEST_LOOK))
+            open_still = self._close_idle()
+        del self._tidying[pid]
+        if self._close_idle():  # one came back just now, when there seemed to be somebody who looks
+            self._tidy_later()
+
+    def _close_idle(self) -> bool:
+        """Close what has been idle for long; whether anything else is idle."""
+        adapters = {adapter for session in [*self._made[1].values()] for adapter in session.adapters.values()}
+        pools = [one.poolmanager.pools for one in adapters if isinstance(one, _Adapter)]
+        found = [pool for each in pools for key in each.keys() if (pool := each.get(key)) is not None]  # noqa: SIM118 - it is no dict
+        return any([_close_stale(pool) for pool in found])  # noqa: C419 - every one of them
 
     def _listed(self, parts: SplitResult) -> bool:
         return _pair(parts.hostname or "", _port(parts)) in self._allow
@@ -308,6 +343,26 @@ class _Connection(HTTPConnection):
     @property
     def is_connected(self) -> bool:
         return time.monotonic() < self._fresh_until and super().is_connected
+
+
+def _close_stale(pool: HTTPConnectionPool) -> bool:
+    """Close those of a pool that are not to be used again; whether any is left. Who finds it empty meanwhile opens one more."""
+    if pool.pool is None:
+        return False
+    found: list[Any] = []
+    with suppress(queue.Empty):
+        while True:
+            found.append(pool.pool.get_nowait())
+    fresh = [one for one in found if one is not None and one.is_connected]
+    for one in found:
+        if one is not None and one not in fresh:
+            one.close()
+    for one in reversed(fresh):
+        try:
+            pool.pool.put_nowait(one)
+        except queue.Full:
+            one.close()
+    return bool(fresh)
 
 
 def _pools(dialer: Callable[[str, int], socket.socket]) -> dict[str, type[HTTPConnectionPool]]:

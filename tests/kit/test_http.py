@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 import subprocess
+import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
@@ -148,6 +149,28 @@ def test_connections_are_used_again_but_not_when_stale(peer: Callable[..., Peer]
     get(http, url)
     assert server.connections == 2
     assert not any(b"cookie" in request.lower() for request in seen)
+
+
+def test_connections_that_nobody_uses_are_closed_though_nothing_else_is_asked(
+    peer: Callable[..., Peer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crowd was told at once; nobody waits for the next time with a socket for each."""
+    monkeypatch.setattr("pipeline.kit.http._IDLE_SECONDS", 0.3)
+    together, ended = threading.Barrier(8), threading.Semaphore(0)
+
+    def behave(connection: socket.socket) -> None:
+        connection.recv(65536)
+        together.wait(30)
+        connection.sendall(OK)
+        assert connection.recv(65536) == b""
+        ended.release()
+
+    server = peer(behave)
+    http = Http([f"127.0.0.1:{server.port}"])
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: get(http, f"http://127.0.0.1:{server.port}/", seconds=30).status, range(8)))
+    assert answers == [200] * 8
+    assert all(ended.acquire(timeout=30) for _ in range(8))
 
 
 def test_the_environment_is_not_asked(peer: Callable[..., Peer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
