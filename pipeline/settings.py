@@ -321,7 +321,8 @@ def _fill(value: Any, where: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
 
 def _settings(raw: Mapping[str, Any], base: Path) -> Settings:
     data = (base / raw["data"]).resolve()
-    server = Server(**{name: tuple(value) if isinstance(value, list) else value for name, value in raw["server"].items()})
+    several = {name: tuple(raw["server"][name]) for name in ("allow_hosts", "trusted_proxies")}
+    server = Server(**{**raw["server"], **several})
     public = server.public_url or f"http://{server.host}:{server.port}/"
     return Settings(
         data=data,

@@ -17,6 +17,7 @@ _REFUSED = tuple(
         "0.0.0.0/8",  # "this network": Linux connects 0.0.0.0 to loopback (RFC 1122 3.2.1.3)
         "100.64.0.0/10",  # carrier-grade NAT (RFC 6598)
         "192.0.0.0/24",  # IETF protocol assignments (RFC 6890)
+        "168.63.129.16/32",  # the host agent of Azure's virtual machines (learn.microsoft.com, "What is IP address 168.63.129.16?")
         "192.88.99.0/24",  # 6to4 relay anycast, deprecated (RFC 7526)
         "198.18.0.0/15",  # benchmarking (RFC 2544)
         "224.0.0.0/4",  # multicast

@@ -170,7 +170,7 @@ class Http:
         if not listed and _port(parts) not in _PORTS:
             message = f"Port {_port(parts)} is not one of 80 and 443: {_shown(parts)}"
             raise HttpRefused(message)
-        address = addresses.spelled(host)
+        address = addresses.spelled(host.rstrip("."))  # as a resolver reads it: the last dot is the root's
         if not listed and (addresses.is_local_name(host) if address is None else not addresses.is_public(address)):
             message = f"The address of {_pair(host, _port(parts))} is not one of the public internet"
             raise HttpRefused(message)
@@ -419,7 +419,7 @@ def _same_place(prepared: str, parts: SplitResult) -> bool:
 
 
 def _port(parts: SplitResult) -> int:
-    return parts.port or (443 if parts.scheme == "https" else 80)
+    return (443 if parts.scheme == "https" else 80) if parts.port is None else parts.port
 
 
 def _pair(host: str, port: int) -> str:

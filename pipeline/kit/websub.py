@@ -19,7 +19,8 @@ FORM = "application/x-www-form-urlencoded"
 SECRET_BYTES = 200  # section 5.1: "This parameter MUST be less than 200 bytes in length"
 URL_CHARACTERS = 2000
 _FIELDS = 64
-_DIGITS = re.compile(r"[0-9]{1,12}")  # section 5.1: "a positive decimal integer"
+_DIGITS = re.compile(r"[0-9]+")  # section 5.1: "a positive decimal integer"
+_LONGEST = 10**12  # seconds; whoever asks for more gets what is granted at most
 _NOT_IN_URL = re.compile(r"[^!-~]")  # no space, no control character, no CR or LF: a URL is ASCII (RFC 3986 section 2)
 
 
@@ -110,10 +111,11 @@ def _parts(text: str) -> SplitResult | None:
 def _lease(text: str) -> int | None:
     if not text:
         return None
-    if not _DIGITS.fullmatch(text) or int(text) == 0:
+    digits = text.lstrip("0")
+    if not _DIGITS.fullmatch(text) or not digits:
         message = "hub.lease_seconds must be a positive number of seconds."
         raise BadRequest(message)
-    return int(text)
+    return int(digits) if len(digits) < len(str(_LONGEST)) else _LONGEST
 
 
 def _secret(text: str) -> str:

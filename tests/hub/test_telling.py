@@ -337,7 +337,8 @@ def test_a_run_waits_once_for_documents_that_are_not_what_their_rows_say(soon: H
     several = [soon.reader.subscribe(soon.found("all", extension)) for extension in formats * 5]
     made = soon.reader.subscribe(soon.found("world"))
     soon.settle()
-    context, slept = soon.newsroom.context, []
+    context = soon.newsroom.context
+    slept: list[float] = []
     for extension in formats:
         (context.settings.origin / "demo" / "feeds" / f"all.{extension}").write_bytes(b"torn")
     with context.ledger.write() as tx:

@@ -219,3 +219,12 @@ def test_methods_that_are_never_sent(method: str) -> None:
     """Capital letters only."""
     with pytest.raises(HttpRefused):
         Http().request(method, "http://h.example/", deadline=1, max_bytes=1)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1./", "http://127.1./", "http://example.org:0/", "http://168.63.129.16/", "http://168.63.129.16./"]
+)
+def test_what_can_be_seen_to_lead_nowhere_is_refused_before_it_is_dialled(url: str) -> None:
+    """An address with the root's dot, a port that is none, an address in the public range that is a cloud's own."""
+    with pytest.raises(HttpRefused):
+        Http().check(url)

@@ -29,6 +29,23 @@ def test_a_request_is_read() -> None:
     ) == websub.Publish(("http://a.example/", "http://b.example/"))
 
 
+@pytest.mark.parametrize(
+    ("asked", "read"), [("1", 1), ("007", 7), ("9" * 12, 10**12 - 1), ("9" * 13, 10**12), ("1" * 5000, 10**12), ("0" * 5000 + "5", 5)]
+)
+def test_a_lease_is_a_number_however_long(asked: str, read: int) -> None:
+    """Whoever asks for longer than anybody grants is granted the longest, and not told that it is no number."""
+    found = websub.parse(body(hub_lease_seconds=asked))
+    assert isinstance(found, websub.Subscription)
+    assert found.lease_seconds == read
+
+
+@pytest.mark.parametrize("asked", ["0", "000", "-1", "1.5", "１０", "1e3", " 5"])
+def test_what_is_no_positive_number_is_no_lease(asked: str) -> None:
+    """Section 5.1."""
+    with pytest.raises(websub.BadRequest, match="positive number"):
+        websub.parse(body(hub_lease_seconds=asked))
+
+
 @given(st.binary(max_size=300))
 @example(b"hub.mode=publish&hub.url=http://[x/")
 @example(b"hub.mode=publish&hub.url=http://a:x/")
