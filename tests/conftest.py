@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 import structlog
 
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
     from pipeline.model.event import Event
     from pipeline.model.settings import Settings
+
+# No test asserts a time: on a slow machine an example may take longer than Hypothesis finds right.
+hypothesis.settings.register_profile("pressrun", deadline=None)
+hypothesis.settings.load_profile("pressrun")
 
 START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
