@@ -51,7 +51,7 @@ SENT = {
 ALL = {**CORES, **SENT}
 
 PUBLIC = {
-    "/data", "/origin", "/server/host", "/server/public_url", "/server/allow_hosts/*",
+    "/data", "/origin", "/server/host", "/server/public_url", "/server/allow_hosts/*", "/server/trusted_proxies/*",
     "/hub/policy", "/hub/topic_hosts/*", "/sites/*/hubs/*",
     "/sites/*/title", "/sites/*/home_url", "/sites/*/language", "/sites/*/publisher", "/sites/*/tag_host", "/sites/*/tag_date",
     "/sites/*/description", "/sites/*/logo_url", "/sites/*/rights", "/sites/*/timezone", "/sites/*/feeds_url", "/sites/*/alternates/*",
