@@ -41,7 +41,7 @@ AHEAD = 2000  # rows whose order is worked out at once
 TOPIC_BYTES = 2_000_000  # of another publisher's topic; as long as a feed of ours may be
 LOOKS, PAUSE = 10, 0.01
 ASKING, FETCHING = 64, 32  # questions to callbacks, and to other publishers, under way in one process: strangers choose how many there are
-AT_HOST = 32  # requests to callbacks of one host under way in one process: when it hangs, the others have theirs still
+AT_HOST = 32  # tellings at one host under way in one process: when it hangs, the others have theirs still
 STRUCK, ASKS, FETCHES, AT = "struck", "asks", "fetches", "at "
 
 
@@ -124,7 +124,7 @@ class _Shift:
         for row, host in self._order.items():
             if len(some) == room:
                 break
-            if under_way[AT + host] < AT_HOST:
+            if not host or under_way[AT + host] < AT_HOST:
                 under_way[AT + host] += 1
                 some.append(row)
         for row in some:
@@ -176,8 +176,7 @@ class _Shift:
 
 
 def _marks(claim: Claim) -> tuple[str, ...]:
-    at = AT + claim.host
-    return (ASKS, at) if claim.asked else (at,)
+    return (ASKS if claim.asked else AT + claim.host,)
 
 
 def _read(context: Context, url: str, looks: int) -> Text | None:

@@ -61,32 +61,34 @@ ANY = 1_000_000
 
 
 def waiting(tx: Tx, most: int, *, tried: int, slow: bool = True, asks: int = ANY, full: Collection[str] = ()) -> dict[int, str]:
-    """Up to so many rows with something to do, id → host: to be asked first, then to be told, whose last answer came soon before others.
+    """Up to so many rows with something to do: to be asked first, then to be told, whose last answer came soon before others.
 
-    Who was never told comes after those who are known to be quick.
+    For each id the host at which somebody is told something; "" for who is asked, for strangers choose those hosts. Who was never told
+    comes after those who are known to be quick.
 
     tried  how many failures in a row are retried; after them only a newer text is told
     slow   whether those that failed or were slow the last time may be among them
     asks   how many may be among them that are to be asked something
-    full   hosts of which none may be among them
+    full   hosts at which nobody may be told anything more
     """
     clean = and_(_CLEAN, _s.host.not_in(sorted(full))) if full else _CLEAN
     quick = [] if slow else [_s.attempts == 0, _s.milliseconds < SLOW]
     order = (_s.attempts, case((_s.milliseconds == 0, 1), else_=0), _s.milliseconds, _s.id)
-    asked = _to_ask(tx, min(most, asks), clean) if asks else []
+    asked = _to_ask(tx, min(most, asks)) if asks else []
     told: list[Row[Any]] = []
     for url, seq in _untold(tx):
         told += tx.all(_fresh(tx, url, seq, tried).where(clean, *quick).order_by(*order).limit(most))
     told.sort(key=lambda row: (row.attempts, row.milliseconds == 0, row.milliseconds, row.id))
     again = tx.all(_again(tx, tried).where(clean).order_by(*order).limit(most)) if slow else []
-    return dict(itertools.islice({row.id: row.host for row in (*asked, *told, *again)}.items(), most))
+    hosts = {row.id: row.host for row in (*told, *again)}
+    return dict(itertools.islice({**dict.fromkeys((row.id for row in asked), ""), **hosts}.items(), most))
 
 
-def _to_ask(tx: Tx, most: int, clean: ColumnElement[bool]) -> list[Row[Any]]:
+def _to_ask(tx: Tx, most: int) -> list[Row[Any]]:
     """Who was not asked yet before who did not answer, and the first of every client before anybody's second."""
     turn = func.row_number().over(partition_by=_s.client, order_by=(_s.ask_attempts, _s.ask_at, _s.id)).label("turn")
-    due = _asked(tx).with_only_columns(_s.id, _s.host, _s.ask_attempts, _s.ask_at, turn).where(clean).subquery()
-    return tx.all(select(due.c.id, due.c.host).order_by(due.c.ask_attempts, due.c.turn, due.c.ask_at, due.c.id).limit(most))
+    due = _asked(tx).with_only_columns(_s.id, _s.ask_attempts, _s.ask_at, turn).where(_CLEAN).subquery()
+    return tx.all(select(due.c.id).order_by(due.c.ask_attempts, due.c.turn, due.c.ask_at, due.c.id).limit(most))
 
 
 _CLEAN = and_(_s.claimed_by.is_(None), _s.strikes == 0)

@@ -132,6 +132,21 @@ def subscribers(room: HubRoom, hosts: list[str], each: int, **more: object) -> N
             )
 
 
+def test_who_asks_in_the_name_of_a_host_takes_nothing_of_its_share(make_hub: Callable[..., HubRoom], silent: list[str]) -> None:
+    """Callbacks at a port of it that nobody listens at hang, and whoever subscribes there is told all the same."""
+    there = silent[0].partition(":")[0]
+    room = make_hub(allow=("{reader}", "{publisher}", *silent))
+    room.publish()
+    made, context = room.reader.subscribe(room.found()), room.newsroom.context
+    room.settle()
+    with context.ledger.write() as tx:
+        asks = [Ask("subscribe", room.topic(), f"http://{silent[0]}/{n}", "", 600, "") for n in range(2 * hub.AT_HOST)]
+        assert not any(subscriptions.ask(tx, asks, context.settings.hub))
+        tx.run(update(t.subscriptions).where(t.subscriptions.c.callback == made.callback).values(host=there))
+    told_while_they_hang(room, made)
+    assert context.crew.marked(hub.ASKS) == 2 * hub.AT_HOST
+
+
 @BOTH
 def test_two_hosts_that_hang_all_of_a_sudden_leave_room_for_the_others(make_hub: Callable[..., HubRoom], silent: list[str]) -> None:
     """All that were quick the last time, quicker than who lives; of each host only so many are waited for."""
