@@ -256,7 +256,7 @@ def _write(context: Context, tried: int, outcomes: Sequence[Outcome]) -> None:
         subscription_outcomes.failed(tx, [(replace(o.claim, attempts=tried), 0, o.said, again(o, tx.now)) for o in stops], tried)
         subscription_outcomes.put_back(tx, [o.claim for o in of(What.PUT_BACK)])
         subscription_outcomes.ended(tx, [o.claim for o in of(What.GONE)])
-        subscription_outcomes.verified(tx, [o.claim for o in of(What.VERIFIED)])
+        subscription_outcomes.verified(tx, [o.claim for o in of(What.VERIFIED)], context.settings.hub)
         subscription_outcomes.refused(tx, [(o.claim, o.said) for o in of(What.REFUSED, What.STOPS) if o.claim.asked])
         subscription_outcomes.ask_again(tx, [(o.claim, o.said, tx.now + timedelta(seconds=o.wait)) for o in of(What.ASK_AGAIN)])
 

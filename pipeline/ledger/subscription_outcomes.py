@@ -11,7 +11,7 @@ from sqlalchemy import and_, bindparam, case, delete, func, literal, select, upd
 from pipeline.ledger import tables as t
 from pipeline.ledger import topics
 from pipeline.ledger.subscription_claims import FREE, mine
-from pipeline.ledger.subscriptions import ACTIVE, ASKED, REFUSED
+from pipeline.ledger.subscriptions import ACTIVE, ASKED, REFUSED, has_place
 from pipeline.ledger.types import Instant
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pipeline.ledger.engine import Tx
     from pipeline.ledger.subscription_claims import Claim
+    from pipeline.model.settings import Hub
 
 PAUSE = timedelta(seconds=5)
 
@@ -91,14 +92,16 @@ def ended(tx: Tx, rows: Iterable[Claim]) -> None:
         tx.run(delete(t.subscriptions).where(mine()), one.mine())
 
 
-def verified(tx: Tx, rows: Iterable[Claim]) -> None:
-    """What was asked for was meant: it is in force from now on. What was asked for meanwhile is still to be verified."""
+def verified(tx: Tx, rows: Iterable[Claim], bounds: Hub) -> None:
+    """What was asked for was meant: it is in force from now on, where there is a place. What was asked for since is still to be verified."""
     for one in sorted(rows, key=lambda one: one.topic):
         same = and_(mine(), _s.asked_seq == one.asked_seq)
         if one.asked == "unsubscribe":
             tx.run(delete(t.subscriptions).where(same), one.mine())
-        else:
+        elif tx.value(select(_s.state).where(same), one.mine()) == ACTIVE or has_place(tx, one.host, bounds):
             _subscribed(tx, one, same)
+        else:
+            refused(tx, [(one, "the hub has as many subscriptions as it takes, at that host or in all")])
         _let_go(tx, one)
 
 

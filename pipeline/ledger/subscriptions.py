@@ -106,18 +106,25 @@ def _ask(tx: Tx, key: str, one: Ask, bounds: Hub) -> str:
 
 
 def _full(tx: Tx, one: Ask, bounds: Hub) -> str:
-    """Which bound keeps a new one out. What was refused does not count: whoever asks in others' names would keep them out."""
-
-    def count(*where: Any) -> int:
-        return int(tx.value(select(func.count()).select_from(t.subscriptions).where(_s.kind == SUBSCRIBER, *where)))
-
-    counts = _s.state.in_([ASKED, ACTIVE])
-    if count(counts) >= bounds.most:
+    """Which bound keeps a new one out. What others ask for and did not mean yet, or was refused, takes nobody's place at a host."""
+    asked = _s.state == ASKED
+    counts = or_(_s.state == ACTIVE, and_(asked, _s.client == one.client))
+    if max(_count(tx, counts), _count(tx, asked)) >= bounds.most:
         return "most"
-    if count(counts, _s.host == host_of(one.callback)) >= bounds.per_host:
+    if _count(tx, counts, _s.host == host_of(one.callback)) >= bounds.per_host:
         return "per_host"
-    unverified = count(_s.state == ASKED, _s.client == one.client) if one.client else 0
+    unverified = _count(tx, asked, _s.client == one.client) if one.client else 0
     return "client" if unverified >= UNVERIFIED_PER_CLIENT else ""
+
+
+def _count(tx: Tx, *where: Any) -> int:
+    return int(tx.value(select(func.count()).select_from(t.subscriptions).where(_s.kind == SUBSCRIBER, *where)))
+
+
+def has_place(tx: Tx, host: str, bounds: Hub) -> bool:
+    """Whether one more that was verified may become active."""
+    active = _s.state == ACTIVE
+    return _count(tx, active, _s.host == host) < bounds.per_host and _count(tx, active) < bounds.most
 
 
 def tell_hubs(tx: Tx, pairs: Collection[tuple[str, str]]) -> None:

@@ -15,6 +15,7 @@ from pipeline.cli.start import first_token
 from pipeline.kit.http import Http
 from pipeline.ledger import subscriptions
 from pipeline.ledger import tables as t
+from pipeline.ledger.subscriptions import Ask
 from tests.support.publishing import Page
 from tests.support.subscriber import Found, ask, form
 
@@ -246,6 +247,28 @@ def test_what_was_refused_keeps_nobody_out(make_hub: Callable[..., HubRoom]) -> 
     honest = room.reader.subscribe(room.found())
     room.settle()
     assert [row.callback for row in room.rows() if row.state == "active"] == [honest.callback]
+
+
+@BOTH
+def test_what_others_ask_for_keeps_nobody_out_until_it_is_meant(make_hub: Callable[..., HubRoom]) -> None:
+    """As many as a host may have are asked for there by a stranger, and nobody answers; and of those who mean it no more come in."""
+    room = make_hub("[hub]\nper_host = 2\n")
+    room.publish()
+    with room.newsroom.context.ledger.write() as tx:
+        strangers = [
+            Ask("subscribe", room.topic(), f"http://{room.reader.authority}/nobody{number}", "198.51.100.1", 600, "") for number in range(3)
+        ]
+        assert subscriptions.ask(tx, strangers, room.newsroom.context.settings.hub).count("per_host") == 1
+        others = [
+            Ask("subscribe", room.topic(), room.reader.make(room.topic()).callback, f"192.0.2.{number}", 600, "") for number in range(3)
+        ]
+        assert subscriptions.ask(tx, others, room.newsroom.context.settings.hub) == ["", "", ""]
+    room.settle()
+    states = {row.callback: row.state for row in room.rows()}
+    assert sorted(states[one.callback] for one in others) == ["active", "active", "refused"]
+    assert [room.reader.request(room.found(), one, "subscribe").status for one in room.reader.subscriptions.values()].count(429) == 1
+    room.settle()
+    assert sorted(states[one.callback] for one in others) == ["active", "active", "refused"]
 
 
 @BOTH

@@ -102,7 +102,7 @@ def test_who_subscribes_while_its_unsubscription_is_confirmed_is_asked_again(roo
     with ledger.write() as tx:
         claims = subscription_claims.claim(tx, "elsewhere", subscription_claims.waiting(tx, 10, tried=3), tried=3)
     assert [one.asked for one in claims] == ["unsubscribe"]
-    confirmed = Elsewhere(ledger, lambda other: subscription_outcomes.verified(other, claims))
+    confirmed = Elsewhere(ledger, lambda other: subscription_outcomes.verified(other, claims, room.newsroom.context.settings.hub))
     with ledger.write() as tx:
         assert _asked(room, Meanwhile(tx, "run", confirmed.come), made.callback) == [""]
     confirmed.join()
@@ -166,7 +166,7 @@ def test_who_is_verified_while_the_first_text_of_its_topic_is_stored_is_told_of_
 
     stored = Elsewhere(ledger, store)
     with ledger.write() as tx:
-        subscription_outcomes.verified(tx, claims)
+        subscription_outcomes.verified(tx, claims, room.newsroom.context.settings.hub)
         stored.come()
     stored.join()
     with ledger.read() as tx:
