@@ -93,7 +93,7 @@ def ended(tx: Tx, rows: Iterable[Claim]) -> None:
 
 
 def verified(tx: Tx, rows: Iterable[Claim], bounds: Hub) -> None:
-    """What was asked for was meant: it is in force from now on, where there is a place. What was asked for since is still to be verified."""
+    """What was asked for was meant: it is in force from now on, where there is a place. What was asked for since is not verified."""
     for one in sorted(rows, key=lambda one: one.topic):
         same = and_(mine(), _s.asked_seq == one.asked_seq)
         if one.asked == "unsubscribe":
