@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uvicorn
 
+from pipeline.kit.clock import SetClock
 from pipeline.ledger import subscription_views
 from pipeline.model.run import Nudge, Step
 from pipeline.web.__main__ import behind
@@ -115,6 +116,19 @@ def make_hub(make_newsroom: Callable[..., Newsroom], database: str) -> Iterator[
 def _stop(server: uvicorn.Server, thread: threading.Thread) -> None:
     server.should_exit = True
     thread.join(PATIENCE)
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds of every pause. Pauses are real: of many threads that meet at SQLite's lock, none gives up because a clock was moved."""
+    pauses: list[float] = []
+
+    def sleep(_clock: SetClock, seconds: float) -> None:
+        pauses.append(seconds)
+        time.sleep(seconds)
+
+    monkeypatch.setattr(SetClock, "sleep", sleep)
+    return pauses
 
 
 @pytest.fixture

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import socket
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import select, update
 
 from pipeline import callbacks, hub
-from pipeline.kit.clock import SetClock
 from pipeline.kit.crew import Crew
 from pipeline.kit.http import Http
 from pipeline.ledger import subscription_claims, subscription_outcomes, subscriptions
@@ -29,12 +27,7 @@ if TYPE_CHECKING:
 
 BOTH = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
 HOSTS = 8
-
-
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threads that meet at SQLite's lock wait for it: a clock that only pretends to would have them give up at once."""
-    monkeypatch.setattr(SetClock, "sleep", lambda _self, seconds: time.sleep(seconds))
+pytestmark = pytest.mark.usefixtures("slept")
 
 
 @pytest.fixture
