@@ -31,6 +31,7 @@ host = "127.0.0.1"
 port = 8400
 public_url = "https://news.example/"
 allow_hosts = ["127.0.0.1:9000"]
+trusted_proxies = ["10.0.0.0/8"]
 [limits]
 body_bytes = 2048
 json_depth = 64
