@@ -102,11 +102,14 @@ def _sleep(room: Running) -> int:
     reach = room.supervisor.children["reach"].process.pid
     craft = [child.pid for child in psutil.Process(room.supervisor.children["craft"].process.pid).children()]
     stopped = [(pid, pause) for pids, pause in (([reach], REACH_PAUSE), (craft, CRAFT_PAUSE)) for pid in _stop_one(room, pids)]
-    began = time.monotonic()
+    began, overslept = time.monotonic(), 0
     for pid, pause in sorted(stopped, key=lambda one: one[1]):
         room.wait(lambda pause=pause: time.monotonic() > began + pause, REACH_PAUSE * 2)  # type: ignore[misc]
-        os.kill(pid, signal.SIGCONT)
-    return len(stopped)
+        # Who was at work for more than a second before it fell asleep is ended by its limit of time: no writer any more.
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+            overslept += 1
+    return overslept
 
 
 def _stop_one(room: Running, pids: list[int]) -> list[int]:
