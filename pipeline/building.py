@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 EntryKey = tuple[str, str, str, int]  # site, its home URL, format, revision
 EDGE = timedelta(minutes=5)
+OBJECTS = 1_500
+"""Bytes around those of a kept entry (key, parts, dates, URL): not counted, short articles would fill much more than the bound."""
 TOMBSTONES = timedelta(days=30)
 
 
@@ -228,7 +230,7 @@ class Builder:
             fmt = FORMATS[key[2]]
             found = _rendered(fmt, self._head(feed, fmt, Edition("any", ()), EPOCH), self._revisions[place.revision])
             self._entries[key] = found
-            self._context.entries.put(key, found, found.size)
+            self._context.entries.put(key, found, found.size + OBJECTS)
         return found
 
     def _documents(

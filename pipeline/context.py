@@ -47,7 +47,7 @@ class Context:
     owner: str = ""
     # Windows at their bounds: four feeds of two hundred entries, 27 kB each in all formats, most in two feeds. Too few, and each
     # build renders again what the build before threw away.
-    entries: Weighed[tuple[str, str, str, int], Rendered] = field(default_factory=lambda: Weighed(20_000_000))
+    entries: Weighed[tuple[str, str, str, int], Rendered] = field(default_factory=lambda: Weighed(23_000_000))
     revisions: Weighed[int, Revision] = field(default_factory=lambda: Weighed(3_000_000))
     told: Weighed[tuple[object, ...], Told] = field(default_factory=lambda: Weighed(3_000_000))
     shells: Recent[tuple[str, Form], tuple[PageFrame, Shell]] = field(default_factory=Recent)
